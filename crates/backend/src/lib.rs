@@ -1,0 +1,1 @@
+//! Tensors and verbs on a device.

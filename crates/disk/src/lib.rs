@@ -1,0 +1,1 @@
+//! Aligned positioned reads, many at once, each reported when it is done.

@@ -1,0 +1,1 @@
+//! Which experts are resident, and which will be wanted.

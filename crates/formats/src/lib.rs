@@ -1,0 +1,1 @@
+//! Model files: safetensors folders and GGUF, opened in place.

@@ -1,0 +1,1 @@
+//! What was said: the attention state of live sequences.

@@ -1,0 +1,1 @@
+//! A checkpoint opened: its spec, and where every weight lies.

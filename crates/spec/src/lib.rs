@@ -1,0 +1,1 @@
+//! What models are, on paper: layers, roles, families.
