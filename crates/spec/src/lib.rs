@@ -1,1 +1,19 @@
-//! What models are, on paper: layers, roles, families.
+//! What models are, on paper: layers and their sizes, the roles weights play, and the families that declare them.
+//!
+//! A family is a declaration: how to read its configuration, and what its tensors are called. Names and brands end
+//! here; what runs knows only blocks.
+#![forbid(unsafe_code)]
+
+mod model;
+mod role;
+mod config;
+mod names;
+pub mod families;
+
+pub use config::Config;
+pub use families::Family;
+pub use model::{
+    Ffn, GroupScore, Groups, LayerSpec, Mixer, Mla, ModelSpec, Moe, Rope, RopePairs, Router, Score, Yarn,
+};
+pub use names::{Claim, Names, Skip};
+pub use role::{ExpertPart, LayerWeight, Role, Slot};

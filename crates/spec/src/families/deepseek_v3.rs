@@ -1,0 +1,376 @@
+//! DeepSeek-V2 and V3, Kimi K2 and K2.5 (text), and what shares their architecture: latent attention, a few dense
+//! layers, then experts with group-limited routing and a shared expert.
+//!
+//! DeepSeek-V2: arXiv:2405.04434. DeepSeek-V3: arXiv:2412.19437. Kimi K2: arXiv:2507.20534.
+
+use base::{Error, Result};
+
+use super::{Family, Shapes};
+use crate::{
+    Config, ExpertPart, Ffn, GroupScore, Groups, LayerSpec, LayerWeight as W, Mixer, Mla, ModelSpec, Moe, Role,
+    Rope, RopePairs, Router, Score, Skip, Slot, Yarn,
+};
+
+/// The declaration.
+pub const FAMILY: Family = Family {
+    name: "deepseek_v3",
+    model_types: &["deepseek_v3", "kimi_k2", "kimi_k25", "deepseek_v2"],
+    gguf_architectures: &["deepseek2"],
+    read_config,
+    read_gguf,
+    names: NAMES,
+    prefix: "language_model.",
+    gguf_names: GGUF_NAMES,
+    skips: &[
+        Skip { prefix: "vision_tower.", reason: "vision" },
+        Skip { prefix: "mm_projector.", reason: "vision" },
+    ],
+};
+
+/// The published classes give the norms inside the low-rank projections this epsilon, whatever the configuration says.
+const RANK_EPS: f32 = 1e-6;
+
+fn read_config(config: Config<'_>) -> Result<ModelSpec> {
+    let config = config.child("text_config").unwrap_or(config);
+    config.require("hidden_act", "silu")?;
+    config.require("attention_bias", false)?;
+    config.require("moe_layer_freq", 1)?;
+    let second = config.text_or("model_type", "deepseek_v3")? == "deepseek_v2";
+    let rope = rope_of_config(&config, second)?;
+    let mla = Mla {
+        heads: config.size("num_attention_heads")?,
+        query_rank: Some(config.size_or("q_lora_rank", 0)?).filter(|rank| *rank > 0),
+        latent: config.size("kv_lora_rank")?,
+        nope: config.size("qk_nope_head_dim")?,
+        rotated: config.size("qk_rope_head_dim")?,
+        value: config.size("v_head_dim")?,
+        rank_eps: RANK_EPS,
+        scale: 0.0,
+        rope: rope.rope,
+    };
+    let inner = config.size("moe_intermediate_size")?;
+    let router = if second { router_of_v2(&config)? } else { router_of_v3(&config)? };
+    Shape {
+        vocab: config.size("vocab_size")?,
+        hidden: config.size("hidden_size")?,
+        norm_eps: config.positive("rms_norm_eps")? as f32,
+        context: config.size("max_position_embeddings")?,
+        tied_head: config.flag_or("tie_word_embeddings", false)?,
+        mtp_layers: config.size_or("num_nextn_predict_layers", config.size_or("num_mtp_layers", 0)?)?,
+        layers: config.size("num_hidden_layers")?,
+        dense_layers: config.size_or("first_k_dense_replace", 0)?,
+        dense_inner: config.size("intermediate_size")?,
+        mla: Mla { scale: softmax_scale(&mla, rope.score_magnitude), ..mla },
+        moe: Moe {
+            experts: config.size("n_routed_experts")?,
+            inner,
+            shared_inner: inner * config.size_or("n_shared_experts", 0)?,
+            router,
+        },
+    }
+    .spec()
+}
+
+fn router_of_v3(config: &Config<'_>) -> Result<Router> {
+    config.require("scoring_func", "sigmoid")?;
+    config.require("topk_method", "noaux_tc")?;
+    Ok(Router {
+        top_k: config.size("num_experts_per_tok")?,
+        score: Score::Sigmoid,
+        bias: true,
+        groups: groups(
+            config.size_or("n_group", 1)?,
+            config.size_or("topk_group", 1)?,
+            GroupScore::TopTwo,
+        ),
+        normalise: config.flag_or("norm_topk_prob", true)?,
+        scale: config.number_or("routed_scaling_factor", 1.0)? as f32,
+    })
+}
+
+fn router_of_v2(config: &Config<'_>) -> Result<Router> {
+    config.require("scoring_func", "softmax")?;
+    // The published class never renormalises, so a configuration that asks for it would be misread.
+    config.require("norm_topk_prob", false)?;
+    let limited = match config.text_or("topk_method", "greedy")? {
+        "greedy" => false,
+        "group_limited_greedy" => true,
+        _ => return Err(config.err_implemented("topk_method", "greedy or group_limited_greedy")),
+    };
+    let (count, keep) = (config.size_or("n_group", 1)?, config.size_or("topk_group", 1)?);
+    Ok(Router {
+        top_k: config.size("num_experts_per_tok")?,
+        score: Score::Softmax,
+        bias: false,
+        groups: groups(count, keep, GroupScore::Best).filter(|_| limited),
+        normalise: false,
+        scale: config.number_or("routed_scaling_factor", 1.0)? as f32,
+    })
+}
+
+fn groups(count: usize, keep: usize, score: GroupScore) -> Option<Groups> {
+    (count > 1).then_some(Groups { count, keep, score })
+}
+
+/// A rotation, and what YaRN asks of the attention scores beside it.
+struct Rotation {
+    rope: Rope,
+    score_magnitude: f64,
+}
+
+/// YaRN's temperature for a context `factor` times longer.
+fn magnitude(factor: f64, weight: f64) -> f64 {
+    if factor <= 1.0 { 1.0 } else { 0.1 * weight * factor.ln() + 1.0 }
+}
+
+fn softmax_scale(mla: &Mla, score_magnitude: f64) -> f32 {
+    ((mla.head() as f64).powf(-0.5) * score_magnitude * score_magnitude) as f32
+}
+
+/// `rope_parameters` (new), or `rope_theta` and `rope_scaling` (old).
+fn rope_of_config(config: &Config<'_>, second: bool) -> Result<Rotation> {
+    let scaling = config.child("rope_parameters").or(config.child("rope_scaling"));
+    let theta_in = scaling.filter(|scaling| scaling.get("rope_theta").is_some()).unwrap_or(*config);
+    let theta = if theta_in.get("rope_theta").is_some() { theta_in.positive("rope_theta")? } else { 1e4 };
+    // DeepSeek-V2 always rotates adjacent dimensions; V3 may be told otherwise.
+    let adjacent = second || config.flag_or("rope_interleave", true)?;
+    let pairs = if adjacent { RopePairs::Adjacent } else { RopePairs::Halves };
+    let rope = Rope { dims: config.size("qk_rope_head_dim")?, theta, pairs, yarn: None };
+    let Some(scaling) = scaling else { return Ok(Rotation { rope, score_magnitude: 1.0 }) };
+
+    let kind_key = if scaling.get("rope_type").is_some() { "rope_type" } else { "type" };
+    match scaling.text_or(kind_key, "default")? {
+        "default" => return Ok(Rotation { rope, score_magnitude: 1.0 }),
+        "yarn" => {}
+        _ => return Err(scaling.err_implemented(kind_key, "default or yarn")),
+    }
+    scaling.require("truncate", true)?;
+    let factor = scaling.positive("factor")?;
+    let (mscale, all_dim) = (scaling.number_or("mscale", 0.0)?, scaling.number_or("mscale_all_dim", 0.0)?);
+    let published = if mscale != 0.0 && all_dim != 0.0 {
+        magnitude(factor, mscale) / magnitude(factor, all_dim)
+    } else {
+        magnitude(factor, 1.0)
+    };
+    let yarn = Yarn {
+        factor,
+        original_context: scaling.positive("original_max_position_embeddings")?,
+        beta_fast: scaling.number_or("beta_fast", 32.0)?,
+        beta_slow: scaling.number_or("beta_slow", 1.0)?,
+        magnitude: scaling.number_or("attention_factor", published)?,
+    };
+    let score_magnitude = if all_dim != 0.0 { magnitude(factor, all_dim) } else { 1.0 };
+    Ok(Rotation { rope: Rope { yarn: Some(yarn), ..rope }, score_magnitude })
+}
+
+fn read_gguf(config: Config<'_>, shapes: Shapes<'_>) -> Result<ModelSpec> {
+    let embedding = shapes("token_embd.weight").unwrap_or_default();
+    let layers = config.size("block_count")?;
+    let dense_layers = config.size_or("leading_dense_block_count", 0)?;
+    let biased = shapes(&format!("blk.{dense_layers}.exp_probs_b.bias")).is_some();
+    // Files from before the split of the latent projection (April 2025) tell a head's own widths in the plain keys.
+    let split = config.get("attention.key_length_mla").is_some();
+    let (key, value) = match split {
+        true => ("attention.key_length_mla", "attention.value_length_mla"),
+        false => ("attention.key_length", "attention.value_length"),
+    };
+    let rotated = config.size("rope.dimension_count")?;
+    let nope = config.size(key)?.checked_sub(rotated).filter(|nope| *nope > 0);
+    let rope = rope_of_gguf(&config, rotated)?;
+    let mla = Mla {
+        heads: config.size("attention.head_count")?,
+        query_rank: Some(config.size_or("attention.q_lora_rank", 0)?).filter(|rank| *rank > 0),
+        latent: config.size("attention.kv_lora_rank")?,
+        nope: nope.ok_or_else(|| config.err_expected(key, "more than rope.dimension_count"))?,
+        rotated,
+        value: config.size(value)?,
+        rank_eps: RANK_EPS,
+        scale: 0.0,
+        rope: rope.rope,
+    };
+    let inner = config.size("expert_feed_forward_length")?;
+    Shape {
+        vocab: embedding.first().map_or(0, |rows| *rows as usize),
+        hidden: config.size("embedding_length")?,
+        norm_eps: config.positive("attention.layer_norm_rms_epsilon")? as f32,
+        context: config.size("context_length")?,
+        tied_head: shapes("output.weight").is_none(),
+        mtp_layers: 0,
+        layers,
+        dense_layers,
+        dense_inner: config.size("feed_forward_length")?,
+        mla: Mla { scale: softmax_scale(&mla, rope.score_magnitude), ..mla },
+        moe: Moe {
+            experts: config.size("expert_count")?,
+            inner,
+            shared_inner: inner * config.size_or("expert_shared_count", 0)?,
+            router: router_of_gguf(&config, biased)?,
+        },
+    }
+    .spec()
+}
+
+fn router_of_gguf(config: &Config<'_>, bias: bool) -> Result<Router> {
+    // Absent in DeepSeek-V2 files, which score by softmax, and in the first V3 files, which have a bias.
+    let (score, group_score) = match config.size_or("expert_gating_func", if bias { 2 } else { 1 })? {
+        1 => (Score::Softmax, GroupScore::Best),
+        2 => (Score::Sigmoid, GroupScore::TopTwo),
+        _ => return Err(config.err_implemented("expert_gating_func", "1 (softmax) or 2 (sigmoid)")),
+    };
+    Ok(Router {
+        top_k: config.size("expert_used_count")?,
+        score,
+        bias,
+        groups: groups(
+            config.size_or("expert_group_count", 1)?,
+            config.size_or("expert_group_used_count", 1)?,
+            group_score,
+        ),
+        normalise: config.flag_or("expert_weights_norm", false)?,
+        scale: config.number_or("expert_weights_scale", 1.0)? as f32,
+    })
+}
+
+fn rope_of_gguf(config: &Config<'_>, dims: usize) -> Result<Rotation> {
+    let theta = config.number_or("rope.freq_base", 1e4)?;
+    let rope = Rope { dims, theta, pairs: RopePairs::Adjacent, yarn: None };
+    match config.text_or("rope.scaling.type", "none")? {
+        "none" => return Ok(Rotation { rope, score_magnitude: 1.0 }),
+        "yarn" => {}
+        _ => return Err(config.err_implemented("rope.scaling.type", "none or yarn")),
+    }
+    let factor = config.positive("rope.scaling.factor")?;
+    let yarn = Yarn {
+        factor,
+        original_context: config.positive("rope.scaling.original_context_length")?,
+        beta_fast: config.number_or("rope.scaling.yarn_beta_fast", 32.0)?,
+        beta_slow: config.number_or("rope.scaling.yarn_beta_slow", 1.0)?,
+        // Published models have mscale = mscale_all_dim, so the factor on cosines and sines is 1; no key tells it.
+        magnitude: 1.0,
+    };
+    // The key holds 0.1 * mscale_all_dim.
+    let all_dim = config.number_or("rope.scaling.yarn_log_multiplier", 0.0)? / 0.1;
+    let score_magnitude = if all_dim != 0.0 { magnitude(factor, all_dim) } else { 1.0 };
+    Ok(Rotation { rope: Rope { yarn: Some(yarn), ..rope }, score_magnitude })
+}
+
+/// What both readers find, before it is checked and laid out in layers.
+struct Shape {
+    vocab: usize,
+    hidden: usize,
+    norm_eps: f32,
+    context: usize,
+    tied_head: bool,
+    mtp_layers: usize,
+    layers: usize,
+    dense_layers: usize,
+    dense_inner: usize,
+    mla: Mla,
+    moe: Moe,
+}
+
+/// More layers than any model has; a file that says more is broken.
+const LAYERS_MAX: usize = 1024;
+
+impl Shape {
+    fn spec(self) -> Result<ModelSpec> {
+        let (experts, router) = (self.moe.experts, &self.moe.router);
+        if self.layers + self.mtp_layers > LAYERS_MAX {
+            return Err(Error::corrupt(format!("{} layers; expected at most {LAYERS_MAX}", self.layers)));
+        }
+        if self.vocab == 0 {
+            return Err(Error::corrupt("the model has no token embedding"));
+        }
+        if self.mla.rotated % 2 != 0 {
+            return Err(Error::corrupt(format!("{} rotated dimensions; expected an even number", self.mla.rotated)));
+        }
+        if router.top_k > experts {
+            return Err(Error::corrupt(format!("{} experts a token of {experts}", router.top_k)));
+        }
+        if let Some(groups) = &router.groups {
+            let fits = experts % groups.count == 0
+                && (1..=groups.count).contains(&groups.keep)
+                && router.top_k <= groups.keep * (experts / groups.count)
+                && (groups.score == GroupScore::Best || experts / groups.count >= 2);
+            if !fits {
+                let Groups { count, keep, .. } = groups;
+                return Err(Error::corrupt(format!(
+                    "{experts} experts in {count} groups of which {keep} are used cannot give {} experts a token",
+                    router.top_k
+                )));
+            }
+        }
+        let dense = LayerSpec {
+            mixer: Mixer::Mla(self.mla.clone()),
+            ffn: Ffn::Dense { inner: self.dense_inner },
+        };
+        let moe = LayerSpec { mixer: Mixer::Mla(self.mla), ffn: Ffn::Moe(self.moe) };
+        let layers = (0..self.layers).map(|i| if i < self.dense_layers { dense.clone() } else { moe.clone() });
+        Ok(ModelSpec {
+            family: FAMILY.name,
+            vocab: self.vocab,
+            hidden: self.hidden,
+            norm_eps: self.norm_eps,
+            context: self.context,
+            tied_head: self.tied_head,
+            mtp_layers: self.mtp_layers,
+            layers: layers.collect(),
+        })
+    }
+}
+
+const NAMES: &[(&str, Slot)] = &[
+    ("model.embed_tokens.weight", Slot::Model(Role::Embedding)),
+    ("model.norm.weight", Slot::Model(Role::OutputNorm)),
+    ("lm_head.weight", Slot::Model(Role::Head)),
+    ("model.layers.{layer}.input_layernorm.weight", Slot::Layer(W::MixerNorm)),
+    ("model.layers.{layer}.post_attention_layernorm.weight", Slot::Layer(W::FfnNorm)),
+    ("model.layers.{layer}.self_attn.q_proj.weight", Slot::Layer(W::Query)),
+    ("model.layers.{layer}.self_attn.q_a_proj.weight", Slot::Layer(W::QueryDown)),
+    ("model.layers.{layer}.self_attn.q_a_layernorm.weight", Slot::Layer(W::QueryNorm)),
+    ("model.layers.{layer}.self_attn.q_b_proj.weight", Slot::Layer(W::QueryUp)),
+    ("model.layers.{layer}.self_attn.kv_a_proj_with_mqa.weight", Slot::Layer(W::LatentDown)),
+    ("model.layers.{layer}.self_attn.kv_a_layernorm.weight", Slot::Layer(W::LatentNorm)),
+    ("model.layers.{layer}.self_attn.kv_b_proj.weight", Slot::Layer(W::LatentUp)),
+    ("model.layers.{layer}.self_attn.o_proj.weight", Slot::Layer(W::MixerOut)),
+    ("model.layers.{layer}.mlp.gate_proj.weight", Slot::Layer(W::Gate)),
+    ("model.layers.{layer}.mlp.up_proj.weight", Slot::Layer(W::Up)),
+    ("model.layers.{layer}.mlp.down_proj.weight", Slot::Layer(W::Down)),
+    ("model.layers.{layer}.mlp.gate.weight", Slot::Layer(W::Router)),
+    ("model.layers.{layer}.mlp.gate.e_score_correction_bias", Slot::Layer(W::RouterBias)),
+    ("model.layers.{layer}.mlp.shared_experts.gate_proj.weight", Slot::Layer(W::SharedGate)),
+    ("model.layers.{layer}.mlp.shared_experts.up_proj.weight", Slot::Layer(W::SharedUp)),
+    ("model.layers.{layer}.mlp.shared_experts.down_proj.weight", Slot::Layer(W::SharedDown)),
+    ("model.layers.{layer}.mlp.experts.{expert}.gate_proj.weight", Slot::Expert(ExpertPart::Gate)),
+    ("model.layers.{layer}.mlp.experts.{expert}.up_proj.weight", Slot::Expert(ExpertPart::Up)),
+    ("model.layers.{layer}.mlp.experts.{expert}.down_proj.weight", Slot::Expert(ExpertPart::Down)),
+];
+
+const GGUF_NAMES: &[(&str, Slot)] = &[
+    ("token_embd.weight", Slot::Model(Role::Embedding)),
+    ("output_norm.weight", Slot::Model(Role::OutputNorm)),
+    ("output.weight", Slot::Model(Role::Head)),
+    ("blk.{layer}.attn_norm.weight", Slot::Layer(W::MixerNorm)),
+    ("blk.{layer}.ffn_norm.weight", Slot::Layer(W::FfnNorm)),
+    ("blk.{layer}.attn_q.weight", Slot::Layer(W::Query)),
+    ("blk.{layer}.attn_q_a.weight", Slot::Layer(W::QueryDown)),
+    ("blk.{layer}.attn_q_a_norm.weight", Slot::Layer(W::QueryNorm)),
+    ("blk.{layer}.attn_q_b.weight", Slot::Layer(W::QueryUp)),
+    ("blk.{layer}.attn_kv_a_mqa.weight", Slot::Layer(W::LatentDown)),
+    ("blk.{layer}.attn_kv_a_norm.weight", Slot::Layer(W::LatentNorm)),
+    ("blk.{layer}.attn_kv_b.weight", Slot::Layer(W::LatentUp)),
+    ("blk.{layer}.attn_k_b.weight", Slot::Layer(W::KeyUp)),
+    ("blk.{layer}.attn_v_b.weight", Slot::Layer(W::ValueUp)),
+    ("blk.{layer}.attn_output.weight", Slot::Layer(W::MixerOut)),
+    ("blk.{layer}.ffn_gate.weight", Slot::Layer(W::Gate)),
+    ("blk.{layer}.ffn_up.weight", Slot::Layer(W::Up)),
+    ("blk.{layer}.ffn_down.weight", Slot::Layer(W::Down)),
+    ("blk.{layer}.ffn_gate_inp.weight", Slot::Layer(W::Router)),
+    ("blk.{layer}.exp_probs_b.bias", Slot::Layer(W::RouterBias)),
+    ("blk.{layer}.ffn_gate_shexp.weight", Slot::Layer(W::SharedGate)),
+    ("blk.{layer}.ffn_up_shexp.weight", Slot::Layer(W::SharedUp)),
+    ("blk.{layer}.ffn_down_shexp.weight", Slot::Layer(W::SharedDown)),
+    ("blk.{layer}.ffn_gate_exps.weight", Slot::Stack(ExpertPart::Gate)),
+    ("blk.{layer}.ffn_up_exps.weight", Slot::Stack(ExpertPart::Up)),
+    ("blk.{layer}.ffn_down_exps.weight", Slot::Stack(ExpertPart::Down)),
+];

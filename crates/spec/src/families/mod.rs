@@ -1,0 +1,59 @@
+//! The register of families, one line each.
+
+mod deepseek_v3;
+
+use base::{Error, Result};
+
+use crate::{Config, ModelSpec, Skip, Slot};
+
+/// A family of models: how its configuration is read and what its tensors are called, in both published formats.
+#[derive(Debug)]
+pub struct Family {
+    /// What we call it.
+    pub name: &'static str,
+    /// `model_type` of `config.json`.
+    pub model_types: &'static [&'static str],
+    /// `general.architecture` of a GGUF file.
+    pub gguf_architectures: &'static [&'static str],
+    /// Reads `config.json`.
+    pub read_config: fn(Config<'_>) -> Result<ModelSpec>,
+    /// Reads GGUF metadata, its keys without the architecture; and what only the tensors tell.
+    pub read_gguf: fn(Config<'_>, Shapes<'_>) -> Result<ModelSpec>,
+    /// Names in safetensors.
+    pub names: &'static [(&'static str, Slot)],
+    /// What may precede all names in safetensors.
+    pub prefix: &'static str,
+    /// Names in GGUF.
+    pub gguf_names: &'static [(&'static str, Slot)],
+    /// Tensors left out by rule.
+    pub skips: &'static [Skip],
+}
+
+/// The shape of a tensor by its name, outermost first; `None` when the file has no such tensor.
+pub type Shapes<'a> = &'a dyn Fn(&str) -> Option<Vec<u64>>;
+
+/// Every family this engine runs.
+pub const ALL: &[&Family] = &[&deepseek_v3::FAMILY];
+
+/// The family of `model_type`.
+pub fn by_model_type(model_type: &str) -> Result<&'static Family> {
+    find(model_type, "model_type", |family| family.model_types)
+}
+
+/// The family of a GGUF architecture.
+pub fn by_gguf_architecture(architecture: &str) -> Result<&'static Family> {
+    find(architecture, "architecture", |family| family.gguf_architectures)
+}
+
+fn find(
+    name: &str,
+    key: &str,
+    names: impl Fn(&Family) -> &'static [&'static str],
+) -> Result<&'static Family> {
+    let known = || ALL.iter().flat_map(|family| names(family).iter().copied()).collect::<Vec<_>>().join(", ");
+    let found = ALL.iter().find(|family| names(family).contains(&name)).copied();
+    found.ok_or_else(|| {
+        let shown: String = name.chars().take(60).collect();
+        Error::unsupported(format!("{key} `{shown}` is not a family this engine runs; it runs {}", known()))
+    })
+}

@@ -1,0 +1,233 @@
+//! A model on paper: its layers, each a mixer and a feed-forward network, with their sizes.
+
+/// Everything the runtime needs to know about a model that is not a weight.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelSpec {
+    /// Name of the family that declared it.
+    pub family: &'static str,
+    /// Number of rows of the embedding and of the output head.
+    pub vocab: usize,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Epsilon of the layer norms and of the final norm.
+    pub norm_eps: f32,
+    /// The longest context the model was made for, in tokens.
+    pub context: usize,
+    /// The output head is the embedding matrix.
+    pub tied_head: bool,
+    /// Layers past the last one that only predict several tokens ahead; they are left out.
+    pub mtp_layers: usize,
+    /// The decoder layers, in order.
+    pub layers: Vec<LayerSpec>,
+}
+
+/// One decoder layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerSpec {
+    /// What mixes tokens.
+    pub mixer: Mixer,
+    /// What works on each token alone.
+    pub ffn: Ffn,
+}
+
+/// What lets a token see the ones before it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mixer {
+    /// Multi-head latent attention.
+    Mla(Mla),
+}
+
+/// Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434): keys and values of all heads are projections of one
+/// latent row per token, and that row is all the KV cache keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mla {
+    /// Number of query heads.
+    pub heads: usize,
+    /// Rank of the query projection; `None` when queries are projected in one step.
+    pub query_rank: Option<usize>,
+    /// Width of the latent row, without the rotated key.
+    pub latent: usize,
+    /// Width of the part of a head that is not rotated.
+    pub nope: usize,
+    /// Width of the rotated part of a head; one rotated key is shared by all heads.
+    pub rotated: usize,
+    /// Width of a head's value.
+    pub value: usize,
+    /// Epsilon of the norms inside the low-rank projections.
+    pub rank_eps: f32,
+    /// What scores are multiplied by before the softmax.
+    pub scale: f32,
+    /// The rotation.
+    pub rope: Rope,
+}
+
+impl Mla {
+    /// Width of one head's query and key.
+    pub fn head(&self) -> usize {
+        self.nope + self.rotated
+    }
+
+    /// Width of what the KV cache keeps of a token: the latent row and the rotated key.
+    pub fn row(&self) -> usize {
+        self.latent + self.rotated
+    }
+}
+
+/// Rotary position embedding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rope {
+    /// Number of rotated dimensions.
+    pub dims: usize,
+    /// Base of the frequencies.
+    pub theta: f64,
+    /// Which dimensions rotate together.
+    pub pairs: RopePairs,
+    /// Stretching to contexts longer than the model was first trained on.
+    pub yarn: Option<Yarn>,
+}
+
+/// Which two dimensions rotate together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RopePairs {
+    /// (2i, 2i + 1).
+    Adjacent,
+    /// (i, i + dims/2).
+    Halves,
+}
+
+/// YaRN (arXiv:2309.00071): low frequencies are divided by `factor`, high ones kept, with a ramp between.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Yarn {
+    /// How many times longer the context became.
+    pub factor: f64,
+    /// The context before stretching, in tokens.
+    pub original_context: f64,
+    /// Rotations over the original context above which a frequency is kept.
+    pub beta_fast: f64,
+    /// Rotations below which a frequency is divided by `factor`.
+    pub beta_slow: f64,
+    /// What cosines and sines are multiplied by.
+    pub magnitude: f64,
+}
+
+impl Rope {
+    /// Angle per position of each of the `dims / 2` rotated pairs.
+    pub fn frequencies(&self) -> Vec<f64> {
+        let dims = self.dims as f64;
+        let plain = (0..self.dims / 2).map(|i| self.theta.powf(-2.0 * i as f64 / dims));
+        let Some(yarn) = &self.yarn else { return plain.collect() };
+
+        // The dimension at which a frequency makes `turns` rotations over the original context.
+        let turn = std::f64::consts::TAU;
+        let at = |turns: f64| dims * (yarn.original_context / (turns * turn)).ln() / (2.0 * self.theta.ln());
+        let low = at(yarn.beta_fast).floor().max(0.0);
+        let mut high = at(yarn.beta_slow).ceil().min(dims - 1.0);
+        if low == high {
+            high += 0.001;
+        }
+        plain
+            .enumerate()
+            .map(|(i, frequency)| {
+                let stretched = ((i as f64 - low) / (high - low)).clamp(0.0, 1.0);
+                frequency / yarn.factor * stretched + frequency * (1.0 - stretched)
+            })
+            .collect()
+    }
+
+    /// What cosines and sines are multiplied by.
+    pub fn magnitude(&self) -> f64 {
+        self.yarn.as_ref().map_or(1.0, |yarn| yarn.magnitude)
+    }
+}
+
+/// What works on each token alone.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ffn {
+    /// One gated network for every token.
+    Dense {
+        /// Its inner width.
+        inner: usize,
+    },
+    /// A mixture of experts.
+    Moe(Moe),
+}
+
+/// A mixture of gated experts, some of them shared by every token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moe {
+    /// Number of routed experts.
+    pub experts: usize,
+    /// Inner width of one routed expert.
+    pub inner: usize,
+    /// Inner width of the shared experts taken together; 0 when there are none.
+    pub shared_inner: usize,
+    /// How experts are chosen and weighed.
+    pub router: Router,
+}
+
+/// How a token's experts are chosen and weighed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Router {
+    /// Experts a token uses.
+    pub top_k: usize,
+    /// From logits to scores.
+    pub score: Score,
+    /// A learned bias is added to the scores for the choice, and for the choice only.
+    pub bias: bool,
+    /// Only the best groups of experts take part.
+    pub groups: Option<Groups>,
+    /// The chosen scores are divided by their sum.
+    pub normalise: bool,
+    /// What the weights are multiplied by, at last.
+    pub scale: f32,
+}
+
+/// From router logits to scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Score {
+    /// Each expert on its own.
+    Sigmoid,
+    /// Over all experts.
+    Softmax,
+}
+
+/// Group-limited routing (DeepSeek-V2/V3): experts come in equal groups, and only some groups take part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Groups {
+    /// How many groups.
+    pub count: usize,
+    /// How many of them a token may use.
+    pub keep: usize,
+    /// What a group is ranked by.
+    pub score: GroupScore,
+}
+
+/// What a group of experts is ranked by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupScore {
+    /// The sum of its two best scores.
+    TopTwo,
+    /// Its best score.
+    Best,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rope(yarn: Option<Yarn>) -> Rope {
+        Rope { dims: 64, theta: 50_000.0, pairs: RopePairs::Adjacent, yarn }
+    }
+
+    #[test]
+    fn yarn_keeps_fast_frequencies_and_divides_slow_ones() {
+        // Kimi K2: both betas 1, so the ramp is a step between dimensions 19 and 20.
+        let yarn =
+            Yarn { factor: 32.0, original_context: 4096.0, beta_fast: 1.0, beta_slow: 1.0, magnitude: 1.0 };
+        let (plain, stretched) = (rope(None).frequencies(), rope(Some(yarn)).frequencies());
+        for i in 0..32 {
+            let factor = if i < 20 { 1.0 } else { 32.0 };
+            assert!((plain[i] / stretched[i] / factor - 1.0).abs() < 1e-12, "dimension {i}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The closed list of what a weight can be for, and the shape each must have.
+
+use std::fmt;
+
+use base::{ExpertKey, LayerId};
+
+use crate::{Ffn, LayerSpec, Mixer, Mla, ModelSpec, Moe};
+
+/// What one weight of a model is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Token embedding, `[vocab, hidden]`.
+    Embedding,
+    /// Norm before the output head, `[hidden]`.
+    OutputNorm,
+    /// Output head, `[vocab, hidden]`.
+    Head,
+    /// A weight every token of this layer needs.
+    Layer(LayerId, LayerWeight),
+    /// One matrix of one routed expert.
+    Expert(ExpertKey, ExpertPart),
+    /// One matrix of every routed expert of a layer, stacked: `[experts, rows, cols]`.
+    Stack(LayerId, ExpertPart),
+}
+
+/// A weight every token of a layer needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LayerWeight {
+    /// Norm before the mixer, `[hidden]`.
+    MixerNorm,
+    /// Norm before the feed-forward network, `[hidden]`.
+    FfnNorm,
+    /// Query projection in one step, `[heads * (nope + rotated), hidden]`.
+    Query,
+    /// First step of the query projection, `[query_rank, hidden]`.
+    QueryDown,
+    /// Norm between the two steps, `[query_rank]`.
+    QueryNorm,
+    /// Second step of the query projection, `[heads * (nope + rotated), query_rank]`.
+    QueryUp,
+    /// Latent row and rotated key, `[latent + rotated, hidden]`.
+    LatentDown,
+    /// Norm of the latent row, `[latent]`.
+    LatentNorm,
+    /// Keys and values from the latent row, per head `[nope; value]`: `[heads * (nope + value), latent]`.
+    LatentUp,
+    /// Keys from the latent row, transposed: `[heads, latent, nope]`.
+    KeyUp,
+    /// Values from the latent row, `[heads, value, latent]`.
+    ValueUp,
+    /// Output projection of the mixer, `[hidden, heads * value]`.
+    MixerOut,
+    /// Gate of a dense feed-forward network, `[inner, hidden]`.
+    Gate,
+    /// Up projection of a dense feed-forward network, `[inner, hidden]`.
+    Up,
+    /// Down projection of a dense feed-forward network, `[hidden, inner]`.
+    Down,
+    /// Router, `[experts, hidden]`.
+    Router,
+    /// Bias on the router's scores for the choice of experts, `[experts]`.
+    RouterBias,
+    /// Gate of the shared experts, `[shared_inner, hidden]`.
+    SharedGate,
+    /// Up projection of the shared experts, `[shared_inner, hidden]`.
+    SharedUp,
+    /// Down projection of the shared experts, `[hidden, shared_inner]`.
+    SharedDown,
+}
+
+/// One of the three matrices of a gated expert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ExpertPart {
+    /// `[inner, hidden]`.
+    Gate,
+    /// `[inner, hidden]`.
+    Up,
+    /// `[hidden, inner]`.
+    Down,
+}
+
+impl ExpertPart {
+    /// Gate, up, down: the order experts are described and read in.
+    pub const ALL: [ExpertPart; 3] = [ExpertPart::Gate, ExpertPart::Up, ExpertPart::Down];
+}
+
+/// A [`Role`] before its layer and expert are known: what one line of a family's table of names says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// A weight of the whole model.
+    Model(Role),
+    /// A weight of the layer the name tells.
+    Layer(LayerWeight),
+    /// A matrix of the layer and the expert the name tells.
+    Expert(ExpertPart),
+    /// A stacked matrix of the layer the name tells.
+    Stack(ExpertPart),
+}
+
+impl ModelSpec {
+    /// The shape a weight must have, outermost first; `None` when this model has no such weight.
+    pub fn shape(&self, role: Role) -> Option<Vec<usize>> {
+        let layer = |id: LayerId| self.layers.get(id.0 as usize);
+        match role {
+            Role::Embedding | Role::Head => Some(vec![self.vocab, self.hidden]),
+            Role::OutputNorm => Some(vec![self.hidden]),
+            Role::Layer(id, weight) => layer(id)?.shape(weight, self.hidden),
+            Role::Expert(key, part) => {
+                let moe = layer(key.layer)?.moe()?;
+                ((key.expert.0 as usize) < moe.experts).then(|| moe.shape(part, self.hidden).to_vec())
+            }
+            Role::Stack(id, part) => {
+                let moe = layer(id)?.moe()?;
+                let [rows, cols] = moe.shape(part, self.hidden);
+                Some(vec![moe.experts, rows, cols])
+            }
+        }
+    }
+
+    /// The weights outside the experts that a checkpoint must hold. Where a weight has two published spellings
+    /// ([`LayerWeight::LatentUp`], or [`LayerWeight::KeyUp`] with [`LayerWeight::ValueUp`]), `split` says which.
+    pub fn trunk(&self, split: impl Fn(LayerId) -> bool) -> Vec<Role> {
+        let mut roles = vec![Role::Embedding, Role::OutputNorm];
+        if !self.tied_head {
+            roles.push(Role::Head);
+        }
+        for (index, layer) in self.layers.iter().enumerate() {
+            let id = LayerId(index as u32);
+            roles.extend(layer.weights(split(id)).into_iter().map(|weight| Role::Layer(id, weight)));
+        }
+        roles
+    }
+}
+
+impl LayerSpec {
+    /// The mixture of experts of this layer, if it has one.
+    pub fn moe(&self) -> Option<&Moe> {
+        match &self.ffn {
+            Ffn::Moe(moe) => Some(moe),
+            Ffn::Dense { .. } => None,
+        }
+    }
+
+    fn weights(&self, split: bool) -> Vec<LayerWeight> {
+        use LayerWeight as W;
+        let Mixer::Mla(mla) = &self.mixer;
+        let mut weights = vec![W::MixerNorm, W::FfnNorm, W::LatentDown, W::LatentNorm, W::MixerOut];
+        match mla.query_rank {
+            Some(_) => weights.extend([W::QueryDown, W::QueryNorm, W::QueryUp]),
+            None => weights.push(W::Query),
+        }
+        match split {
+            true => weights.extend([W::KeyUp, W::ValueUp]),
+            false => weights.push(W::LatentUp),
+        }
+        match &self.ffn {
+            Ffn::Dense { .. } => weights.extend([W::Gate, W::Up, W::Down]),
+            Ffn::Moe(moe) => {
+                weights.push(W::Router);
+                weights.extend(moe.router.bias.then_some(W::RouterBias));
+                if moe.shared_inner > 0 {
+                    weights.extend([W::SharedGate, W::SharedUp, W::SharedDown]);
+                }
+            }
+        }
+        weights
+    }
+
+    fn shape(&self, weight: LayerWeight, hidden: usize) -> Option<Vec<usize>> {
+        use LayerWeight as W;
+        let Mixer::Mla(mla) = &self.mixer;
+        match weight {
+            W::MixerNorm | W::FfnNorm => Some(vec![hidden]),
+            W::Gate | W::Up | W::Down => match &self.ffn {
+                Ffn::Dense { inner } if weight == W::Down => Some(vec![hidden, *inner]),
+                Ffn::Dense { inner } => Some(vec![*inner, hidden]),
+                Ffn::Moe(_) => None,
+            },
+            W::Router => Some(vec![self.moe()?.experts, hidden]),
+            W::RouterBias => self.moe().filter(|moe| moe.router.bias).map(|moe| vec![moe.experts]),
+            W::SharedGate | W::SharedUp | W::SharedDown => {
+                let inner = self.moe()?.shared_inner;
+                let shape = if weight == W::SharedDown { vec![hidden, inner] } else { vec![inner, hidden] };
+                (inner > 0).then_some(shape)
+            }
+            _ => mla.shape(weight, hidden),
+        }
+    }
+}
+
+impl Mla {
+    fn shape(&self, weight: LayerWeight, hidden: usize) -> Option<Vec<usize>> {
+        use LayerWeight as W;
+        let queries = self.heads * self.head();
+        match weight {
+            W::Query => self.query_rank.is_none().then(|| vec![queries, hidden]),
+            W::QueryDown => Some(vec![self.query_rank?, hidden]),
+            W::QueryNorm => Some(vec![self.query_rank?]),
+            W::QueryUp => Some(vec![queries, self.query_rank?]),
+            W::LatentDown => Some(vec![self.row(), hidden]),
+            W::LatentNorm => Some(vec![self.latent]),
+            W::LatentUp => Some(vec![self.heads * (self.nope + self.value), self.latent]),
+            W::KeyUp => Some(vec![self.heads, self.latent, self.nope]),
+            W::ValueUp => Some(vec![self.heads, self.value, self.latent]),
+            W::MixerOut => Some(vec![hidden, self.heads * self.value]),
+            _ => None,
+        }
+    }
+}
+
+impl Moe {
+    /// Shape `[rows, cols]` of one matrix of one routed expert.
+    pub fn shape(&self, part: ExpertPart, hidden: usize) -> [usize; 2] {
+        match part {
+            ExpertPart::Gate | ExpertPart::Up => [self.inner, hidden],
+            ExpertPart::Down => [hidden, self.inner],
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Role::Layer(layer, weight) => write!(f, "{weight:?} of layer {}", layer.0),
+            Role::Expert(key, part) => write!(f, "{part:?} of {key}"),
+            Role::Stack(layer, part) => write!(f, "{part:?} of all experts of layer {}", layer.0),
+            whole => write!(f, "{whole:?}"),
+        }
+    }
+}
