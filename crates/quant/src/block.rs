@@ -1,0 +1,51 @@
+//! Walking a row block by block.
+
+/// Decodes each block of `BYTES` bytes into `LEN` values.
+///
+/// `decode` is a function item marked `#[inline(always)]`, not a closure: so its body is compiled with the
+/// instruction set of whoever calls this.
+#[inline(always)]
+pub(crate) fn decode<const BYTES: usize, const LEN: usize>(
+    bytes: &[u8],
+    out: &mut [f32],
+    decode: impl Fn(&[u8; BYTES], &mut [f32; LEN]),
+) {
+    let blocks = bytes.as_chunks().0;
+    for (block, out) in blocks.iter().zip(out.as_chunks_mut().0) {
+        decode(block, out);
+    }
+}
+
+/// Encodes each run of `LEN` values into `BYTES` bytes.
+pub(crate) fn encode<const BYTES: usize, const LEN: usize>(
+    values: &[f32],
+    encode: impl Fn(&[f32; LEN]) -> [u8; BYTES],
+) -> Vec<u8> {
+    values.as_chunks().0.iter().flat_map(encode).collect()
+}
+
+/// The little-endian half at `block[at..]`, as f32.
+#[inline(always)]
+pub(crate) fn f16_at(block: &[u8], at: usize) -> f32 {
+    crate::float::f16_to_f32(u16::from_le_bytes([block[at], block[at + 1]]))
+}
+
+/// Writes `value` as a little-endian half at `block[at..]`.
+pub(crate) fn put_f16(block: &mut [u8], at: usize, value: f32) {
+    block[at..at + 2].copy_from_slice(&crate::float::f32_to_f16(value).to_le_bytes());
+}
+
+/// The value of largest magnitude, with its sign.
+pub(crate) fn extreme(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |best: f32, v| if v.abs() > best.abs() { *v } else { best })
+}
+
+/// The least and the largest value.
+pub(crate) fn range(values: &[f32]) -> (f32, f32) {
+    values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)))
+}
+
+/// `1 / step`, or 0 for a step of 0: a block of equal values has no steps.
+pub(crate) fn inverse(step: f32) -> f32 {
+    if step == 0.0 { 0.0 } else { 1.0 / step }
+}

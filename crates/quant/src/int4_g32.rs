@@ -1,0 +1,35 @@
+//! INT4_G32, compressed-tensors' `pack-quantized` with groups of 32, as the Kimi K2 checkpoints publish it.
+//!
+//! Values: packed nibbles, cols/2 bytes a row, the low half first (its int32 words are these bytes in order).
+//! Scales: bf16 [rows, cols/32]. Value = (q − 8)·scale, exact in f32.
+
+use crate::Row;
+use crate::block::{extreme, inverse};
+use crate::float::{bf16_to_f32, f32_to_bf16};
+
+/// Bytes of the values of one group of 32.
+pub(crate) const BYTES: usize = 16;
+
+#[inline(always)]
+pub(crate) fn dequantize(row: Row<'_>, out: &mut [f32]) {
+    let groups = row.values.as_chunks().0.iter().zip(row.scales.as_chunks().0);
+    for ((codes, scale), out) in groups.zip(out.as_chunks_mut().0) {
+        decode(codes, bf16_to_f32(u16::from_le_bytes(*scale)), out);
+    }
+}
+
+#[inline(always)]
+fn decode(codes: &[u8; BYTES], scale: f32, out: &mut [f32; 32]) {
+    for (byte, out) in codes.iter().zip(out.as_chunks_mut::<2>().0) {
+        out[0] = (i32::from(byte & 15) - 8) as f32 * scale;
+        out[1] = (i32::from(byte >> 4) - 8) as f32 * scale;
+    }
+}
+
+/// The nibbles and the bf16 scale of one group; the scale is the extreme over 7.5, as compressed-tensors picks it.
+pub(crate) fn encode(values: &[f32; 32]) -> ([u8; BYTES], [u8; 2]) {
+    let scale = f32_to_bf16(extreme(values).abs() / 7.5);
+    let per_step = inverse(bf16_to_f32(scale));
+    let code = |value: f32| ((value * per_step).round_ties_even().clamp(-8.0, 7.0) + 8.0) as u8;
+    (std::array::from_fn(|i| code(values[2 * i]) | code(values[2 * i + 1]) << 4), scale.to_le_bytes())
+}

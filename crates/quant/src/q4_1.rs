@@ -1,0 +1,38 @@
+//! Q4_1, 20 bytes for 32 values: an f16 step `d`, an f16 minimum `m`, then nibbles as in Q4_0; value = d·q + m.
+
+use crate::Row;
+use crate::block::{self, f16_at, inverse, put_f16, range};
+
+/// Bytes of one block of 32 values.
+pub(crate) const BYTES: usize = 20;
+
+#[inline(always)]
+pub(crate) fn dequantize(row: Row<'_>, out: &mut [f32]) {
+    block::decode(row.values, out, decode);
+}
+
+#[inline(always)]
+fn decode(bytes: &[u8; BYTES], out: &mut [f32; 32]) {
+    let (d, m) = (f16_at(bytes, 0), f16_at(bytes, 2));
+    let (low, high) = out.split_at_mut(16);
+    for j in 0..16 {
+        let byte = bytes[4 + j];
+        low[j] = d * f32::from(byte & 15) + m;
+        high[j] = d * f32::from(byte >> 4) + m;
+    }
+}
+
+pub(crate) fn encode(values: &[f32; 32]) -> [u8; BYTES] {
+    let (least, largest) = range(values);
+    let d = (largest - least) / 15.0;
+    let per_step = inverse(d);
+    let code = |value: f32| ((value - least) * per_step + 0.5).clamp(0.0, 15.0) as u8;
+
+    let mut bytes = [0; BYTES];
+    put_f16(&mut bytes, 0, d);
+    put_f16(&mut bytes, 2, least);
+    for j in 0..16 {
+        bytes[4 + j] = code(values[j]) | code(values[j + 16]) << 4;
+    }
+    bytes
+}

@@ -1,0 +1,64 @@
+//! Q6_K, 210 bytes for 256 values: 128 bytes of low nibbles, 64 of upper bit pairs, 16 signed steps (one for 16
+//! values), an f16 `d`; value = (d·step)·(q − 32).
+//!
+//! Each half of 128 values is four groups of 32: group t keeps its nibbles in the 32 bytes of t mod 2, low halves
+//! for t < 2, and its upper bits in pair t of the half's 32 bytes.
+
+use crate::Row;
+use crate::block::{self, extreme, f16_at, inverse, put_f16};
+
+/// Bytes of one block of 256 values.
+pub(crate) const BYTES: usize = 210;
+const UPPER: usize = 128;
+const STEPS: usize = 192;
+const D: usize = 208;
+
+#[inline(always)]
+pub(crate) fn dequantize(row: Row<'_>, out: &mut [f32]) {
+    block::decode(row.values, out, decode);
+}
+
+#[inline(always)]
+fn decode(bytes: &[u8; BYTES], out: &mut [f32; 256]) {
+    let d = f16_at(bytes, D);
+    for half in 0..2 {
+        let upper = &bytes[UPPER + half * 32..][..32];
+        for t in 0..4 {
+            let lower = &bytes[half * 64 + t % 2 * 32..][..32];
+            for sixteen in 0..2 {
+                let first = half * 128 + t * 32 + sixteen * 16;
+                let step = d * f32::from(bytes[STEPS + first / 16] as i8);
+                for l in 0..16 {
+                    let (lower, upper) = (lower[sixteen * 16 + l], upper[sixteen * 16 + l]);
+                    let code = lower >> (t / 2 * 4) & 15 | (upper >> (2 * t) & 3) << 4;
+                    out[first + l] = step * (i32::from(code) - 32) as f32;
+                }
+            }
+        }
+    }
+}
+
+/// By the extreme of each 16 values; no search for a better fit.
+pub(crate) fn encode(values: &[f32; 256]) -> [u8; BYTES] {
+    let wanted: [f32; 16] = std::array::from_fn(|g| extreme(&values[g * 16..][..16]) / -32.0);
+    let mut bytes = [0; BYTES];
+    put_f16(&mut bytes, D, extreme(&wanted).abs() / 127.0);
+    let d = f16_at(&bytes, D);
+
+    for (g, (wanted, values)) in wanted.iter().zip(values.chunks_exact(16)).enumerate() {
+        let step = (wanted * inverse(d)).round().clamp(-128.0, 127.0) as i8;
+        bytes[STEPS + g] = step as u8;
+        let per_step = inverse(d * f32::from(step));
+        for (l, value) in values.iter().enumerate() {
+            put_code(&mut bytes, g * 16 + l, ((value * per_step).round().clamp(-32.0, 31.0) + 32.0) as u8);
+        }
+    }
+    bytes
+}
+
+/// Writes the six bits of value `i`.
+fn put_code(bytes: &mut [u8; BYTES], i: usize, code: u8) {
+    let (half, t, l) = (i / 128, i % 128 / 32, i % 32);
+    bytes[half * 64 + t % 2 * 32 + l] |= (code & 15) << (t / 2 * 4);
+    bytes[UPPER + half * 32 + l] |= (code >> 4) << (2 * t);
+}
