@@ -1,1 +1,84 @@
 //! Aligned positioned reads, many at once, each reported when it is done.
+//!
+//! [`lay_out`] says where the extents of one record land in a buffer; a [`Disk`] fills that buffer and sends it
+//! back in a [`Completion`]. Buffered and direct reads fill the same layout, so nothing above this crate knows
+//! which of the two is in effect. [`ThreadedDisk`] reads [`Files`] with positioned reads on its own threads;
+//! [`MemoryDisk`] serves bytes from memory, late, out of order and with faults, for the tests of everything above.
+//!
+//! The disk decides when bytes arrive, never what they are.
+
+mod counters;
+mod direct;
+mod files;
+mod layout;
+mod memory;
+mod pread;
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use base::{AlignedBuf, Result};
+
+pub use counters::Counters;
+pub use files::{Files, IoChoice};
+pub use layout::{Layout, Piece, lay_out};
+pub use memory::{Fault, MemoryDisk};
+pub use pread::{READERS, ThreadedDisk};
+
+/// Reads laid-out buffers, many at once, and reports each when it is done.
+pub trait Disk: Send + Sync {
+    /// Starts (or queues) one read. Exactly one [`Completion`] with the request's ticket is sent to `done`,
+    /// whatever happens, unless `done`'s receiver is gone.
+    fn submit(&self, request: ReadRequest, done: &Sender<Completion>);
+
+    /// Called each time before the caller blocks on completions: a disk that collects requests, or holds back
+    /// completions, lets at least one of them go.
+    fn flush(&self) {}
+
+    /// What has been read so far.
+    fn counters(&self) -> Counters;
+
+    /// The way reads go.
+    fn io(&self) -> Io;
+}
+
+/// The way reads go: what is in effect, not what was wished for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Io {
+    /// Through the system's page cache.
+    Buffered,
+    /// Past the page cache, in whole pages (`O_DIRECT`, `F_NOCACHE`).
+    Direct,
+}
+
+impl Io {
+    /// `buffered` or `direct`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Io::Buffered => "buffered",
+            Io::Direct => "direct",
+        }
+    }
+}
+
+/// One record to read: its pieces, and the buffer to read them to.
+#[derive(Debug)]
+pub struct ReadRequest {
+    /// The caller's name for this read; comes back in the completion.
+    pub ticket: u64,
+    /// Where each extent lands, from [`lay_out`].
+    pub pieces: Arc<[Piece]>,
+    /// At least [`Layout::buffer_bytes`] long. Bytes outside of the pieces are unspecified afterwards.
+    pub buffer: AlignedBuf,
+}
+
+/// A read that is over. The buffer always comes back, with the pieces' bytes if `result` is `Ok`.
+#[derive(Debug)]
+pub struct Completion {
+    /// The request's ticket.
+    pub ticket: u64,
+    /// The request's buffer; after an error its content is unspecified.
+    pub buffer: AlignedBuf,
+    /// Whether every byte of every piece was read; the error names the file and the offset.
+    pub result: Result<()>,
+}
