@@ -1,0 +1,80 @@
+//! Every expert of the model: where its bytes lie and whether they are here.
+
+use std::sync::Arc;
+
+use base::{AlignedBuf, Error, ExpertId, ExpertKey, LayerId, Result};
+use disk::Layout;
+
+/// A dense table of experts: what a pool knows of each is an index away.
+pub(crate) struct Banks {
+    /// [layers][experts]
+    entries: Vec<Vec<Entry>>,
+    /// [layers]
+    shelves: Vec<usize>,
+}
+
+pub(crate) struct Entry {
+    pub layout: Layout,
+    pub place: Place,
+}
+
+pub(crate) enum Place {
+    Absent,
+    /// On its way, for the request of that number (an earlier one than the latest: abandoned).
+    Reading {
+        request: u64,
+        tokens: u32,
+    },
+    Resident(Arc<AlignedBuf>),
+}
+
+impl Banks {
+    pub fn new(layers: Vec<Vec<Layout>>, shelves: Vec<usize>) -> Self {
+        let entry = |layout| Entry { layout, place: Place::Absent };
+        let entries = layers.into_iter().map(|layer| layer.into_iter().map(entry).collect()).collect();
+        Self { entries, shelves }
+    }
+
+    /// Refuses a request for an expert that does not exist or is listed twice.
+    pub fn check(&self, layer: LayerId, experts: &[(ExpertId, u32)]) -> Result<()> {
+        let count = self.entries.get(layer.0 as usize).map_or(0, Vec::len);
+        let mut listed = vec![false; count];
+        for (expert, _) in experts {
+            let key = ExpertKey { layer, expert: *expert };
+            match listed.get_mut(expert.0 as usize) {
+                Some(listed) if !*listed => *listed = true,
+                Some(_) => return Err(err_twice(key)),
+                None => return Err(err_no_expert(key, count as u32)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The shelf that holds the layer's experts.
+    pub fn shelf(&self, layer: LayerId) -> usize {
+        self.shelves[layer.0 as usize]
+    }
+
+    pub fn entry(&self, key: ExpertKey) -> &Entry {
+        &self.entries[key.layer.0 as usize][key.expert.0 as usize]
+    }
+
+    pub fn entry_mut(&mut self, key: ExpertKey) -> &mut Entry {
+        &mut self.entries[key.layer.0 as usize][key.expert.0 as usize]
+    }
+}
+
+impl Entry {
+    /// Resident, and no lease shares the buffer. Leases are made by the pool alone, so the answer stays true.
+    pub fn is_evictable(&self) -> bool {
+        matches!(&self.place, Place::Resident(buffer) if Arc::strong_count(buffer) == 1)
+    }
+}
+
+fn err_twice(key: ExpertKey) -> Error {
+    Error::input(format!("{key} is requested twice; each is to be listed once"))
+}
+
+fn err_no_expert(key: ExpertKey, experts: u32) -> Error {
+    Error::input(format!("the model has no {key}; that layer has {experts} experts"))
+}

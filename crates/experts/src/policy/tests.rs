@@ -1,0 +1,1 @@
+//! Every policy of the register, under random operations.

@@ -1,0 +1,171 @@
+//! How the budget is cut into slots.
+//!
+//! A shelf is a number of equal slots, each a buffer for one expert, for the layers whose experts have about that
+//! size. Buffers are made once, when first needed, and from then on only change hands: nothing is freed and
+//! allocated again, so the process's memory cannot grow or fragment, and the budget holds by construction. Where
+//! layers differ in size (quantizers give some of them more bits) every shelf gets the same share of its experts.
+
+use base::{AlignedBuf, ByteSize, Context, Error, Result};
+use disk::{Layout, lay_out};
+
+use crate::catalogue::{Catalogue, keys};
+use crate::policy::EvictionPolicy;
+
+/// What a pool for some catalogue needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolNeeds {
+    /// The smallest workable budget: one expert.
+    pub smallest_bytes: u64,
+    /// The budget with which nothing is ever evicted.
+    pub all_bytes: u64,
+}
+
+/// What a pool for `catalogue` needs, in bytes of budget. Fails as [`disk::lay_out`] does.
+pub fn needs(catalogue: &dyn Catalogue) -> Result<PoolNeeds> {
+    let sizes = classes(&layer_sizes(&lay_out_all(catalogue)?));
+    let smallest_bytes = sizes.iter().map(|class| class.slot_bytes as u64).max().unwrap_or(0);
+    let all_bytes = u64::try_from(all_bytes(&sizes)).unwrap_or(u64::MAX);
+    Ok(PoolNeeds { smallest_bytes, all_bytes })
+}
+
+/// Equal slots, and the policy that ranks the experts in them.
+pub(crate) struct Shelf {
+    /// Bytes of one slot.
+    pub slot_bytes: usize,
+    /// How many there may be.
+    pub slots: usize,
+    /// How many buffers were made.
+    pub made: usize,
+    /// How many are being read to.
+    pub reading: usize,
+    /// Buffers that hold nothing.
+    pub free: Vec<AlignedBuf>,
+    /// Ranks the residents.
+    pub policy: Box<dyn EvictionPolicy>,
+}
+
+impl Shelf {
+    pub fn new(class: &Class, policy: Box<dyn EvictionPolicy>) -> Self {
+        let Class { slot_bytes, slots, .. } = *class;
+        Self { slot_bytes, slots, made: 0, reading: 0, free: Vec::new(), policy }
+    }
+
+    /// A buffer that holds nothing, made now if the shelf has not all of its slots yet.
+    pub fn spare(&mut self) -> Result<Option<AlignedBuf>> {
+        if self.free.is_empty() && self.made < self.slots {
+            self.free.push(AlignedBuf::zeroed(self.slot_bytes)?);
+            self.made += 1;
+        }
+        Ok(self.free.pop())
+    }
+}
+
+/// Layers whose experts go to one shelf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Class {
+    /// Bytes of the largest of their experts' buffers.
+    pub slot_bytes: usize,
+    /// How many of these buffers the budget allows.
+    pub slots: usize,
+    /// Their experts.
+    experts: usize,
+    /// The layers themselves.
+    pub layers: Vec<usize>,
+}
+
+/// Buffers that differ by less than this part are made equal: layers of one kind differ only in how their tensors
+/// fall on pages.
+const ALIKE: usize = 64;
+
+/// A shelf with fewer slots than one token's experts would evict within one request; rather than that, its layers
+/// join those of the next size.
+const MIN_SLOTS: usize = 16;
+
+/// The layout of every expert, by layer. Equal layouts are not shared: pieces differ in their offsets.
+pub(crate) fn lay_out_all(catalogue: &dyn Catalogue) -> Result<Vec<Vec<Layout>>> {
+    let mut layers: Vec<Vec<Layout>> = (0..catalogue.layers()).map(|_| Vec::new()).collect();
+    for key in keys(catalogue) {
+        let layout = lay_out(&catalogue.extents(key)).within(|| key)?;
+        layers[key.layer.0 as usize].push(layout);
+    }
+    Ok(layers)
+}
+
+/// The shelves that make the best of `budget_bytes`, or [`Kind::Budget`](base::Kind::Budget) when it holds no expert.
+pub(crate) fn arrange(layers: &[Vec<Layout>], budget_bytes: u64) -> Result<Vec<Class>> {
+    let mut classes = classes(&layer_sizes(layers));
+    let smallest = classes.first().map_or(0, |class| class.slot_bytes as u64);
+    if budget_bytes < smallest {
+        return Err(err_budget(budget_bytes, smallest));
+    }
+    loop {
+        share_out(&mut classes, budget_bytes);
+        let starved = classes.iter().position(|class| class.slots < MIN_SLOTS.min(class.experts));
+        match starved {
+            Some(i) if classes.len() > 1 => {
+                let small = classes.remove(i.max(1)); // into the next larger one
+                let large = &mut classes[i.max(1) - 1];
+                large.experts += small.experts;
+                large.layers.extend(small.layers);
+            }
+            _ => return Ok(classes),
+        }
+    }
+}
+
+/// The shelf of each layer, given all classes.
+pub(crate) fn shelf_of_layers(classes: &[Class], layers: usize) -> Vec<usize> {
+    let mut shelves = vec![0; layers];
+    for (shelf, class) in classes.iter().enumerate() {
+        class.layers.iter().for_each(|layer| shelves[*layer] = shelf);
+    }
+    shelves
+}
+
+/// Gives each class the same share of its experts, rounded down.
+fn share_out(classes: &mut [Class], budget_bytes: u64) {
+    let all = all_bytes(classes).max(1);
+    for class in classes {
+        // the quotient is at most `experts`
+        let share = u128::from(budget_bytes).min(all) * class.experts as u128 / all;
+        class.slots = share as usize;
+    }
+}
+
+/// Layers of about equal size, the largest first.
+fn classes(sizes: &[(usize, usize, usize)]) -> Vec<Class> {
+    let mut sizes: Vec<_> = sizes.iter().filter(|(_, experts, _)| *experts > 0).collect();
+    sizes.sort_by_key(|(slot_bytes, _, layer)| (std::cmp::Reverse(*slot_bytes), *layer));
+    let mut classes: Vec<Class> = Vec::new();
+    for &&(slot_bytes, experts, layer) in &sizes {
+        let last =
+            classes.last_mut().filter(|class| class.slot_bytes - slot_bytes <= class.slot_bytes / ALIKE);
+        match last {
+            Some(class) => {
+                class.experts += experts;
+                class.layers.push(layer);
+            }
+            None => classes.push(Class { slot_bytes, slots: 0, experts, layers: vec![layer] }),
+        }
+    }
+    classes
+}
+
+/// Buffer bytes, number of experts, index, of each layer.
+fn layer_sizes(layers: &[Vec<Layout>]) -> Vec<(usize, usize, usize)> {
+    let size = |(i, layer): (usize, &Vec<Layout>)| {
+        (layer.iter().map(|layout| layout.buffer_bytes).max().unwrap_or(0), layer.len(), i)
+    };
+    layers.iter().enumerate().map(size).collect()
+}
+
+fn all_bytes(classes: &[Class]) -> u128 {
+    classes.iter().map(|class| class.slot_bytes as u128 * class.experts as u128).sum()
+}
+
+fn err_budget(budget: u64, smallest: u64) -> Error {
+    let (has, needs) = (ByteSize(budget), ByteSize(smallest));
+    Error::budget(format!(
+        "the expert pool has {has} but needs at least {needs} ({smallest} bytes), one expert"
+    ))
+}

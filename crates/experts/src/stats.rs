@@ -1,0 +1,38 @@
+//! What the pool did, counted.
+
+use std::time::Duration;
+
+/// What the pool did since it was made, and what it holds.
+///
+/// `hits + late_hits + misses` is the number of experts requested. Sizes are those of whole slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Experts found resident.
+    pub hits: u64,
+    /// Experts found on their way, by a read that an earlier, abandoned request had started.
+    pub late_hits: u64,
+    /// Experts that had to be read.
+    pub misses: u64,
+    /// Reads that landed.
+    pub reads: u64,
+    /// Bytes of experts that these reads brought, without the widening to pages.
+    pub bytes_read: u64,
+    /// Reads that failed, their retry included.
+    pub failed_reads: u64,
+    /// Reads of the disk that failed and were tried again.
+    pub retries: u64,
+    /// Residents given up for another expert.
+    pub evictions: u64,
+    /// Time callers were blocked with no expert ready.
+    pub wait: Duration,
+    /// The budget the pool was given.
+    pub budget_bytes: u64,
+    /// What it can hold: the budget in whole slots, or every expert.
+    pub capacity_bytes: u64,
+    /// Buffers made so far; they are kept until the pool is dropped.
+    pub allocated_bytes: u64,
+    /// Experts that are resident, leased ones included.
+    pub resident_bytes: u64,
+    /// Experts on their way.
+    pub in_flight_bytes: u64,
+}
