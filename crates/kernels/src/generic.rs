@@ -1,0 +1,85 @@
+//! Every kernel, once, plainly. [`crate::isa`] compiles this file for each instruction set.
+//!
+//! All functions are `#[inline(always)]` so that they take on the instruction set of the function they are called
+//! from. Fused operations are asked for by name (`mul_add`) and never made by the compiler, so the bits are the same
+//! everywhere.
+
+use quant::{Quant, Row};
+
+use crate::exp::exp;
+use crate::lanes::{dots, sum};
+
+#[inline(always)]
+pub(crate) fn dequantize(quant: Quant, row: Row<'_>, out: &mut [f32]) {
+    quant.dequantize(row, out);
+}
+
+#[inline(always)]
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let [sum] = dots(a, [b]);
+    sum
+}
+
+/// `TILE` tokens at a time share each load of `row`.
+#[inline(always)]
+pub(crate) fn dot_rows<const TILE: usize>(row: &[f32], x: &[f32], out: &mut [f32]) {
+    let cols = row.len();
+    let token = |t: usize| &x[t * cols..][..cols];
+    let (tiles, rest) = out.as_chunks_mut::<TILE>();
+    let first_of_rest = tiles.len() * TILE;
+    for (tile, out) in tiles.iter_mut().enumerate() {
+        *out = dots(row, std::array::from_fn(|t| token(tile * TILE + t)));
+    }
+    for (t, out) in rest.iter_mut().enumerate() {
+        *out = dot(row, token(first_of_rest + t));
+    }
+}
+
+#[inline(always)]
+pub(crate) fn axpy(a: f32, x: &[f32], y: &mut [f32]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y = a.mul_add(*x, *y);
+    }
+}
+
+#[inline(always)]
+pub(crate) fn add(x: &[f32], y: &mut [f32]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += x;
+    }
+}
+
+#[inline(always)]
+pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+    let mean = dot(x, x) / x.len() as f32;
+    let scale = 1.0 / (mean + eps).sqrt();
+    for (out, (x, weight)) in out.iter_mut().zip(x.iter().zip(weight)) {
+        *out = weight * (x * scale);
+    }
+}
+
+#[inline(always)]
+pub(crate) fn silu_mul(gate: &mut [f32], up: &[f32]) {
+    for (gate, up) in gate.iter_mut().zip(up) {
+        *gate = *gate / (1.0 + exp(-*gate)) * up;
+    }
+}
+
+#[inline(always)]
+pub(crate) fn softmax(x: &mut [f32]) {
+    let most = x.iter().fold(f32::NEG_INFINITY, |most, x| if *x > most { *x } else { most });
+    for x in x.iter_mut() {
+        *x = exp(*x - most);
+    }
+    let total = sum(x);
+    for x in x.iter_mut() {
+        *x /= total;
+    }
+}
+
+#[inline(always)]
+pub(crate) fn sigmoid(x: &mut [f32]) {
+    for x in x.iter_mut() {
+        *x = 1.0 / (1.0 + exp(-*x));
+    }
+}
