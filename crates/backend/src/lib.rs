@@ -1,1 +1,94 @@
 //! Tensors and verbs on a device.
+//!
+//! The model speaks to a [`Backend`] and to nothing below it: a [`Tensor`] is a shape and an opaque buffer, so a GPU
+//! can stand behind the same verbs. Activations are f32 and row-major, one row a token. What a verb computes does not
+//! depend on how many other rows are computed with it, nor on the number of threads: to the bit.
+#![forbid(unsafe_code)]
+
+mod attention;
+mod cpu;
+mod routing;
+mod tensor;
+
+use std::ops::Range;
+
+use base::{Result, TokenId};
+use quant::{Matrix, Quant};
+use spec::{Mla, Router};
+
+pub use attention::{Form, LatentUp, Span};
+pub use cpu::Cpu;
+pub use routing::{Routing, Use};
+pub use tensor::{Buffer, Heads, Rotation, Tensor, Weight};
+
+/// A device: memory, and the verbs a transformer needs.
+///
+/// Tensors and weights are used only with the backend that made them; anything else is a programmer's mistake and
+/// panics. Shapes are the caller's duty and asserted.
+pub trait Backend: Send + Sync {
+    /// What this device is, for people.
+    fn name(&self) -> String;
+
+    /// Takes a weight `[rows, cols]` into the device's memory. The two planes are as [`Matrix`] has them.
+    fn place(
+        &self,
+        quant: Quant,
+        rows: usize,
+        cols: usize,
+        values: Vec<u8>,
+        scales: Vec<u8>,
+    ) -> Result<Weight>;
+
+    /// Zeros, `[rows, cols]`. Memory that is never written need not be committed.
+    fn tensor(&self, rows: usize, cols: usize) -> Result<Tensor>;
+
+    /// Rows of `x`, on the host.
+    fn to_host(&self, x: &Tensor, rows: Range<usize>) -> Result<Vec<f32>>;
+
+    /// The rows of `table` with these numbers.
+    fn embed(&self, table: &Weight, tokens: &[TokenId]) -> Result<Tensor>;
+
+    /// Each row divided by its root mean square, times `weight`.
+    fn rms_norm(&self, x: &Tensor, weight: &Weight, eps: f32) -> Result<Tensor>;
+
+    /// [`rms_norm`](Self::rms_norm) in place, of the first `weight.cols` columns only.
+    fn rms_norm_head(&self, x: &mut Tensor, weight: &Weight, eps: f32) -> Result<()>;
+
+    /// `x wᵀ`: `[tokens, w.cols]` to `[tokens, w.rows]`.
+    fn matmul(&self, x: &Tensor, w: &Weight) -> Result<Tensor>;
+
+    /// `down (silu(gate x) * up x)`, row by row.
+    fn gated(&self, x: &Tensor, gate: &Weight, up: &Weight, down: &Weight) -> Result<Tensor>;
+
+    /// `x += y`.
+    fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()>;
+
+    /// Rotates `rotation.dims` columns of each head in place.
+    fn rotate(&self, x: &mut Tensor, heads: Heads, rotation: &Rotation) -> Result<()>;
+
+    /// Copies rows of `from` to the rows of `to` that begin at `at`.
+    fn copy_rows(&self, from: &Tensor, rows: Range<usize>, to: &mut Tensor, at: usize) -> Result<()>;
+
+    /// Causal latent attention of the queries `q[span.rows]` over the rows of one sequence's `kv`, into the same rows
+    /// of `out`: `[tokens, heads * (nope + rotated)]` to `[tokens, heads * value]`.
+    fn latent_attention(
+        &self,
+        mla: &Mla,
+        up: &LatentUp,
+        form: Form,
+        q: &Tensor,
+        span: &Span,
+        kv: &Tensor,
+        out: &mut Tensor,
+    ) -> Result<()>;
+
+    /// Each token's experts and their weights, from router logits `[tokens, experts]`. The one verb that must bring
+    /// an answer to the host in every layer.
+    fn route(&self, logits: &Tensor, bias: Option<&Weight>, router: &Router) -> Result<Routing>;
+
+    /// Runs one expert (gate, up, down; in host memory) on the tokens that use it, each into its own row of `parts`.
+    fn expert(&self, parts: &mut Tensor, x: &Tensor, uses: &[Use], expert: [Matrix<'_>; 3]) -> Result<()>;
+
+    /// `y[token] += sum over ranks of weight * parts[token, rank]`, always in rank order.
+    fn combine(&self, y: &mut Tensor, parts: &Tensor, routing: &Routing) -> Result<()>;
+}

@@ -1,1 +1,143 @@
 //! A checkpoint opened: its spec, and where every weight lies.
+//!
+//! Opening claims every tensor for a role, or refuses the model: a tensor that is missing, unknown, or of another
+//! shape than the spec gives is an error that names it. After this, nothing knows what tensors were called.
+#![forbid(unsafe_code)]
+
+mod claims;
+mod experts;
+mod quantization;
+mod stored;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use base::{Context, Error, LayerId, Result};
+use formats::{Checkpoint, Format};
+use spec::{Claim, Config, Family, LayerWeight, ModelSpec, Names, Role, families};
+
+pub use experts::{ExpertMatrix, LayerExperts};
+pub use stored::Stored;
+
+/// An opened model: what it is, and where its bytes lie.
+#[derive(Debug)]
+pub struct Manifest {
+    /// What the model is.
+    pub spec: ModelSpec,
+    /// The files, by [`base::FileId`].
+    pub files: Vec<PathBuf>,
+    /// What each tensor of the checkpoint is for, in the checkpoint's order.
+    pub claims: Vec<Claim>,
+    trunk: BTreeMap<Role, Stored>,
+    experts: Vec<Option<LayerExperts>>,
+}
+
+impl Manifest {
+    /// Claims every tensor of `checkpoint`. Reads no weights.
+    pub fn new(checkpoint: &Checkpoint) -> Result<Self> {
+        let described = || checkpoint.root.display().to_string();
+        let family = family(checkpoint).within(described)?;
+        let spec = read_spec(family, checkpoint).within(described)?;
+        quantization::check(checkpoint).within(described)?;
+        let names = match checkpoint.format {
+            Format::Gguf => Names::new(family.gguf_names, "", family.skips, &spec),
+            Format::Safetensors => Names::new(family.names, family.prefix, family.skips, &spec),
+        };
+        let (claims, found) = claims::claim(checkpoint, &names)?;
+        let mut stored = BTreeMap::new();
+        for (role, parts) in found {
+            stored.insert(role, parts.resolve(checkpoint, &spec, role)?);
+        }
+        let experts = experts::collect(&mut stored, &spec, &names).within(described)?;
+        check_trunk(&stored, &spec, &names).within(described)?;
+        Ok(Self { spec, files: checkpoint.files.clone(), claims, trunk: stored, experts })
+    }
+
+    /// Opens the model at `path`: a GGUF file, or a folder of safetensors.
+    pub fn open(path: &Path) -> Result<(Checkpoint, Self)> {
+        let checkpoint = formats::open(path)?;
+        let manifest = Self::new(&checkpoint)?;
+        Ok((checkpoint, manifest))
+    }
+
+    /// Where the weight with this role lies, if the model has it.
+    pub fn stored(&self, role: Role) -> Option<&Stored> {
+        self.trunk.get(&role)
+    }
+
+    /// Everything that stays resident, in order of role.
+    pub fn trunk(&self) -> impl Iterator<Item = (Role, &Stored)> {
+        self.trunk.iter().map(|(role, stored)| (*role, stored))
+    }
+
+    /// The routed experts of a layer; `None` for a dense layer.
+    pub fn experts(&self, layer: LayerId) -> Option<&LayerExperts> {
+        self.experts.get(layer.0 as usize)?.as_ref()
+    }
+
+    /// Bytes of everything that stays resident.
+    pub fn trunk_bytes(&self) -> u64 {
+        self.trunk.values().map(Stored::bytes).sum()
+    }
+
+    /// Bytes of all routed experts.
+    pub fn expert_bytes(&self) -> u64 {
+        self.experts.iter().flatten().map(|layer| layer.expert_bytes() * layer.count() as u64).sum()
+    }
+
+    /// Number of weights, resident and routed, as published: a packed weight counts as what it stands for.
+    pub fn parameters(&self) -> u64 {
+        let trunk: u64 = self.trunk.values().map(|stored| (stored.rows * stored.cols) as u64).sum();
+        let experts = self.experts.iter().flatten().map(LayerExperts::parameters).sum::<u64>();
+        trunk + experts
+    }
+}
+
+fn family(checkpoint: &Checkpoint) -> Result<&'static Family> {
+    let config = Config::new(&checkpoint.config);
+    let (key, find): (_, fn(&str) -> Result<&'static Family>) = match checkpoint.format {
+        Format::Gguf => ("general.architecture", families::by_gguf_architecture),
+        Format::Safetensors => ("model_type", families::by_model_type),
+    };
+    match config.text_or(key, "")? {
+        "" => Err(Error::corrupt(format!("no `{key}` tells which family the model is of"))),
+        name => find(name),
+    }
+}
+
+fn read_spec(family: &Family, checkpoint: &Checkpoint) -> Result<ModelSpec> {
+    let config = Config::new(&checkpoint.config);
+    match checkpoint.format {
+        Format::Safetensors => (family.read_config)(config),
+        Format::Gguf => {
+            let prefix = format!("{}.", config.text_or("general.architecture", "")?);
+            let shape = |name: &str| {
+                let tensor = checkpoint.tensors.iter().find(|tensor| tensor.name == name)?;
+                Some(tensor.shape.clone())
+            };
+            (family.read_gguf)(config.with_prefix(&prefix), &shape)
+        }
+    }
+}
+
+/// Everything the spec asks for is there, and nothing else.
+fn check_trunk(stored: &BTreeMap<Role, Stored>, spec: &ModelSpec, names: &Names) -> Result<()> {
+    let split = |layer: LayerId| stored.contains_key(&Role::Layer(layer, LayerWeight::KeyUp));
+    let wanted = spec.trunk(split);
+    if let Some(missing) = wanted.iter().find(|role| !stored.contains_key(role)) {
+        return Err(err_missing(*missing, names));
+    }
+    let extra = stored.iter().find(|(role, _)| !wanted.contains(role) && **role != Role::Head);
+    match extra {
+        Some((role, stored)) => Err(Error::corrupt(format!(
+            "tensor {} ({role}) has no place in this model, which holds the same weight in another form",
+            stored.name
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn err_missing(role: Role, names: &Names) -> Error {
+    let name = names.name(role).unwrap_or_default();
+    Error::corrupt(format!("tensor {name} ({role}) is missing; is the download complete?"))
+}

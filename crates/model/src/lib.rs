@@ -1,1 +1,20 @@
-//! The arithmetic of a transformer.
+//! The arithmetic of a transformer, in terms of a [`Backend`](backend::Backend)'s verbs and an
+//! [`ExpertPool`](experts::ExpertPool)'s leases.
+//!
+//! [`Decoder::forward`] takes a batch of sequences, each with a prompt's chunk or a single token, through every layer.
+//! No block does I/O, and none learns where an expert came from.
+#![forbid(unsafe_code)]
+
+mod blocks;
+mod catalogue;
+mod decoder;
+mod load;
+mod scratch;
+mod step;
+
+pub use backend::Form;
+pub use catalogue::ManifestCatalogue;
+pub use decoder::Decoder;
+pub use load::load;
+pub use scratch::scratch_bytes;
+pub use step::{Entry, Logits};

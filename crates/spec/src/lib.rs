@@ -4,11 +4,11 @@
 //! here; what runs knows only blocks.
 #![forbid(unsafe_code)]
 
-mod model;
-mod role;
 mod config;
-mod names;
 pub mod families;
+mod model;
+mod names;
+mod role;
 
 pub use config::Config;
 pub use families::Family;

@@ -14,6 +14,7 @@ use crate::{ModelSpec, Role, Slot};
 #[derive(Debug)]
 pub struct Names {
     slots: HashMap<String, Slot>,
+    table: &'static [(&'static str, Slot)],
     skips: &'static [Skip],
     prefix: &'static str,
     /// The layers past the last one that only predict several tokens ahead.
@@ -43,7 +44,7 @@ pub enum Claim {
 impl Names {
     /// The names of `table`, which may all be preceded by `prefix`, and the rules of `skips`, for this model.
     pub fn new(
-        table: &[(&str, Slot)],
+        table: &'static [(&'static str, Slot)],
         prefix: &'static str,
         skips: &'static [Skip],
         spec: &ModelSpec,
@@ -51,7 +52,19 @@ impl Names {
         let key = |name: &str| name.replace("{layer}", "#").replace("{expert}", "#");
         let slots = table.iter().map(|(name, slot)| (key(name), *slot)).collect();
         let layers = spec.layers.len() as u32;
-        Self { slots, skips, prefix, mtp: layers..layers + spec.mtp_layers as u32 }
+        Self { slots, table, skips, prefix, mtp: layers..layers + spec.mtp_layers as u32 }
+    }
+
+    /// What the tensor with this role is called, without a prefix.
+    pub fn name(&self, role: Role) -> Option<String> {
+        let (slot, layer, expert) = match role {
+            Role::Layer(layer, weight) => (Slot::Layer(weight), layer.0, 0),
+            Role::Stack(layer, part) => (Slot::Stack(part), layer.0, 0),
+            Role::Expert(key, part) => (Slot::Expert(part), key.layer.0, key.expert.0),
+            whole => (Slot::Model(whole), 0, 0),
+        };
+        let (pattern, _) = self.table.iter().find(|(_, candidate)| *candidate == slot)?;
+        Some(pattern.replace("{layer}", &layer.to_string()).replace("{expert}", &expert.to_string()))
     }
 
     /// What the tensor `name` is for.
@@ -105,12 +118,22 @@ mod tests {
     fn mla() -> Mixer {
         let rope = Rope { dims: 2, theta: 1e4, pairs: RopePairs::Adjacent, yarn: None };
         let (heads, latent, nope, rotated, value) = (1, 1, 1, 2, 1);
-        Mixer::Mla(Mla { heads, query_rank: None, latent, nope, rotated, value, rank_eps: 0.0, scale: 1.0, rope })
+        Mixer::Mla(Mla {
+            heads,
+            query_rank: None,
+            latent,
+            nope,
+            rotated,
+            value,
+            rank_eps: 0.0,
+            scale: 1.0,
+            rope,
+        })
     }
 
     #[test]
     fn a_name_is_claimed_skipped_or_unknown() {
-        let table = [
+        const TABLE: &[(&str, Slot)] = &[
             ("embed", Slot::Model(Role::Embedding)),
             ("model.layers.{layer}.norm", Slot::Layer(LayerWeight::MixerNorm)),
             ("model.layers.{layer}.experts.{expert}.up", Slot::Expert(ExpertPart::Up)),
@@ -125,7 +148,7 @@ mod tests {
             mtp_layers: 1,
             layers: vec![LayerSpec { mixer: mla(), ffn: Ffn::Dense { inner: 1 } }; 3],
         };
-        let names = Names::new(&table, "text.", &[Skip { prefix: "vision.", reason: "vision" }], &spec);
+        let names = Names::new(TABLE, "text.", &[Skip { prefix: "vision.", reason: "vision" }], &spec);
         let up = Role::Expert(ExpertKey::new(2, 17), ExpertPart::Up);
         let cases = [
             ("embed", Claim::Role(Role::Embedding)),
@@ -143,5 +166,6 @@ mod tests {
         for (name, claim) in cases {
             assert_eq!(names.claim(name), claim, "{name}");
         }
+        assert_eq!(names.name(up).as_deref(), Some("model.layers.2.experts.17.up"));
     }
 }

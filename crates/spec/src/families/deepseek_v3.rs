@@ -7,8 +7,8 @@ use base::{Error, Result};
 
 use super::{Family, Shapes};
 use crate::{
-    Config, ExpertPart, Ffn, GroupScore, Groups, LayerSpec, LayerWeight as W, Mixer, Mla, ModelSpec, Moe, Role,
-    Rope, RopePairs, Router, Score, Skip, Slot, Yarn,
+    Config, ExpertPart, Ffn, GroupScore, Groups, LayerSpec, LayerWeight as W, Mixer, Mla, ModelSpec, Moe,
+    Role, Rope, RopePairs, Router, Score, Skip, Slot, Yarn,
 };
 
 /// The declaration.
@@ -78,11 +78,7 @@ fn router_of_v3(config: &Config<'_>) -> Result<Router> {
         top_k: config.size("num_experts_per_tok")?,
         score: Score::Sigmoid,
         bias: true,
-        groups: groups(
-            config.size_or("n_group", 1)?,
-            config.size_or("topk_group", 1)?,
-            GroupScore::TopTwo,
-        ),
+        groups: groups(config.size_or("n_group", 1)?, config.size_or("topk_group", 1)?, GroupScore::TopTwo),
         normalise: config.flag_or("norm_topk_prob", true)?,
         scale: config.number_or("routed_scaling_factor", 1.0)? as f32,
     })
@@ -282,7 +278,10 @@ impl Shape {
             return Err(Error::corrupt("the model has no token embedding"));
         }
         if self.mla.rotated % 2 != 0 {
-            return Err(Error::corrupt(format!("{} rotated dimensions; expected an even number", self.mla.rotated)));
+            return Err(Error::corrupt(format!(
+                "{} rotated dimensions; expected an even number",
+                self.mla.rotated
+            )));
         }
         if router.top_k > experts {
             return Err(Error::corrupt(format!("{} experts a token of {experts}", router.top_k)));
@@ -300,12 +299,11 @@ impl Shape {
                 )));
             }
         }
-        let dense = LayerSpec {
-            mixer: Mixer::Mla(self.mla.clone()),
-            ffn: Ffn::Dense { inner: self.dense_inner },
-        };
+        let dense =
+            LayerSpec { mixer: Mixer::Mla(self.mla.clone()), ffn: Ffn::Dense { inner: self.dense_inner } };
         let moe = LayerSpec { mixer: Mixer::Mla(self.mla), ffn: Ffn::Moe(self.moe) };
-        let layers = (0..self.layers).map(|i| if i < self.dense_layers { dense.clone() } else { moe.clone() });
+        let layers =
+            (0..self.layers).map(|i| if i < self.dense_layers { dense.clone() } else { moe.clone() });
         Ok(ModelSpec {
             family: FAMILY.name,
             vocab: self.vocab,

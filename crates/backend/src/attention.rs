@@ -1,0 +1,62 @@
+//! Latent attention: what it works on, and which of its two forms to compute.
+
+use std::ops::Range;
+
+use spec::Mla;
+
+use crate::Weight;
+
+/// The projections from the latent row to each head's key and value, in either published spelling.
+pub enum LatentUp {
+    /// Per head `[nope; value]` rows of width `latent`, in one matrix.
+    Joint(Weight),
+    /// Keys transposed, `[heads * latent, nope]`, and values, `[heads * value, latent]`.
+    Split {
+        /// `[heads * latent, nope]`.
+        key: Weight,
+        /// `[heads * value, latent]`.
+        value: Weight,
+    },
+}
+
+/// The tokens of one sequence within a batch.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// Their rows in the batch.
+    pub rows: Range<usize>,
+    /// Position of the first of them in its sequence; the KV rows before it were written earlier.
+    pub start: usize,
+}
+
+impl Span {
+    /// KV rows the last token sees.
+    pub fn len(&self) -> usize {
+        self.start + self.rows.len()
+    }
+
+    /// The span holds no token.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+/// The two ways to compute latent attention. They are equal but for rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Queries are carried into the latent space: no work per cached token but the attention itself.
+    Absorbed,
+    /// Keys and values of each head are spelled out first: cheaper per query, dearer per cached token.
+    Expanded,
+}
+
+impl Form {
+    /// The form with fewer multiply-adds for `queries` new tokens of one sequence.
+    ///
+    /// Per head and pair of tokens absorbed costs `2 latent + rotated`, expanded `nope + rotated + value`; expanding
+    /// costs `(nope + value) * latent` per cached token and head. For Kimi K2 they meet at 171 queries.
+    pub fn cheaper(mla: &Mla, queries: usize) -> Self {
+        let (absorbed, expanded) = (2 * mla.latent + mla.rotated, mla.nope + mla.rotated + mla.value);
+        let expansion = (mla.nope + mla.value) * mla.latent;
+        if queries * absorbed.saturating_sub(expanded) > expansion { Self::Expanded } else { Self::Absorbed }
+    }
+}

@@ -1,0 +1,73 @@
+//! What this backend keeps behind the opaque buffers.
+
+use std::any::Any;
+
+use base::Result;
+use quant::{Matrix, Quant};
+
+use crate::{Buffer, Tensor, Weight};
+
+/// Numbers of a tensor, row-major.
+struct HostTensor(Vec<f32>);
+
+impl Buffer for HostTensor {}
+
+/// Bytes of a weight as the file has them; a vector (norm, bias) is spelled out once, for it is read whole each time.
+struct HostWeight {
+    values: Vec<u8>,
+    scales: Vec<u8>,
+    vector: Vec<f32>,
+}
+
+impl Buffer for HostWeight {}
+
+pub(super) fn tensor(rows: usize, cols: usize, values: Vec<f32>) -> Tensor {
+    assert_eq!(values.len(), rows * cols, "a tensor holds rows x cols numbers");
+    Tensor::new(rows, cols, Box::new(HostTensor(values)))
+}
+
+pub(super) fn host(x: &Tensor) -> &[f32] {
+    let buffer: &dyn Any = x.buffer.as_ref();
+    &buffer.downcast_ref::<HostTensor>().expect("a tensor is used with the backend that made it").0
+}
+
+pub(super) fn host_mut(x: &mut Tensor) -> &mut [f32] {
+    let buffer: &mut dyn Any = x.buffer.as_mut();
+    &mut buffer.downcast_mut::<HostTensor>().expect("a tensor is used with the backend that made it").0
+}
+
+pub(super) fn weight(
+    quant: Quant,
+    rows: usize,
+    cols: usize,
+    mut values: Vec<u8>,
+    scales: Vec<u8>,
+) -> Result<Weight> {
+    let whole = Matrix::new(quant, rows, cols, &values, &scales)?;
+    let mut vector = Vec::new();
+    if rows == 1 {
+        vector.resize(cols, 0.0);
+        quant.dequantize(whole.row(0), &mut vector);
+        values = Vec::new();
+    }
+    Ok(Weight::new(quant, rows, cols, Box::new(HostWeight { values, scales, vector })))
+}
+
+fn host_weight(weight: &Weight) -> &HostWeight {
+    let buffer: &dyn Any = weight.buffer.as_ref();
+    buffer.downcast_ref().expect("a weight is used with the backend that made it")
+}
+
+/// A weight of more than one row.
+pub(super) fn matrix(weight: &Weight) -> Matrix<'_> {
+    let host = host_weight(weight);
+    Matrix::new(weight.quant, weight.rows, weight.cols, &host.values, &host.scales)
+        .expect("the lengths were checked when the weight was placed")
+}
+
+/// A weight of one row.
+pub(super) fn vector(weight: &Weight) -> &[f32] {
+    let vector = &host_weight(weight).vector;
+    assert_eq!(vector.len(), weight.cols, "a vector has one row");
+    vector
+}

@@ -1,0 +1,241 @@
+//! The processor: tensors are vectors, verbs are kernels over the thread pool.
+
+mod attention;
+mod memory;
+
+use std::ops::Range;
+use std::sync::Mutex;
+
+use base::{Error, Result, TokenId};
+use kernels::{Kernels, MatmulScratch, Threads};
+use quant::{Matrix, Quant};
+use spec::{Mla, RopePairs, Router, Score};
+
+use crate::routing::choose;
+use crate::{Backend, Form, Heads, LatentUp, Rotation, Routing, Span, Tensor, Use, Weight};
+use memory::{host, host_mut, matrix, tensor, vector, weight};
+
+/// The processor as a [`Backend`].
+pub struct Cpu {
+    kernels: &'static Kernels,
+    threads: Threads,
+    scratch: Mutex<MatmulScratch>,
+}
+
+/// Rows a thread takes at a time in row-wise verbs: enough to hide the claim of a chunk.
+const ROWS_AT_ONCE: usize = 4;
+
+impl Cpu {
+    /// `threads` threads, the caller's among them, and the best kernels this processor has.
+    pub fn new(threads: usize) -> Result<Self> {
+        Self::with_kernels(Kernels::detect(), threads)
+    }
+
+    /// The same with these kernels.
+    pub fn with_kernels(kernels: &'static Kernels, threads: usize) -> Result<Self> {
+        let threads = Threads::new(threads)?;
+        Ok(Self { kernels, threads, scratch: Mutex::new(MatmulScratch::default()) })
+    }
+
+    /// `x wᵀ` for `x` of `w.cols` columns.
+    fn product(&self, x: &[f32], w: Matrix<'_>) -> Vec<f32> {
+        let mut out = vec![0.0; x.len() / w.cols() * w.rows()];
+        kernels::matmul(self.kernels, &self.threads, w, x, &mut out, &mut self.scratch());
+        out
+    }
+
+    fn gated_product(&self, x: &[f32], [gate, up, down]: [Matrix<'_>; 3]) -> Vec<f32> {
+        let mut out = vec![0.0; x.len() / gate.cols() * down.rows()];
+        kernels::gated(self.kernels, &self.threads, x, gate, up, down, &mut out, &mut self.scratch());
+        out
+    }
+
+    /// The verbs are called by one thread at a time; a second caller waits.
+    fn scratch(&self) -> std::sync::MutexGuard<'_, MatmulScratch> {
+        self.scratch.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Calls `work` with each row of `x`, in parallel.
+    fn for_rows(&self, x: &mut Tensor, work: &(dyn Fn(usize, &mut [f32]) + Sync)) {
+        let cols = x.cols;
+        self.threads.for_chunks(host_mut(x), cols * ROWS_AT_ONCE, &|chunk, rows| {
+            for (i, row) in rows.chunks_exact_mut(cols).enumerate() {
+                work(chunk * ROWS_AT_ONCE + i, row);
+            }
+        });
+    }
+}
+
+impl Backend for Cpu {
+    fn name(&self) -> String {
+        format!("cpu, {}, {} threads", self.kernels.isa.name(), self.threads.count())
+    }
+
+    fn place(
+        &self,
+        quant: Quant,
+        rows: usize,
+        cols: usize,
+        values: Vec<u8>,
+        scales: Vec<u8>,
+    ) -> Result<Weight> {
+        weight(quant, rows, cols, values, scales)
+    }
+
+    fn tensor(&self, rows: usize, cols: usize) -> Result<Tensor> {
+        let len = rows.checked_mul(cols).ok_or_else(|| err_size(rows, cols))?;
+        // Asks first, for `vec!` would abort; then lets the system zero the pages when they are first touched.
+        Vec::<f32>::new().try_reserve_exact(len).map_err(|_| err_size(rows, cols))?;
+        Ok(tensor(rows, cols, vec![0.0; len]))
+    }
+
+    fn to_host(&self, x: &Tensor, rows: Range<usize>) -> Result<Vec<f32>> {
+        Ok(host(x)[rows.start * x.cols..rows.end * x.cols].to_vec())
+    }
+
+    fn embed(&self, table: &Weight, tokens: &[TokenId]) -> Result<Tensor> {
+        let rows = matrix(table);
+        let mut out = tensor(tokens.len(), table.cols, vec![0.0; tokens.len() * table.cols]);
+        for (token, row) in tokens.iter().zip(host_mut(&mut out).chunks_exact_mut(table.cols)) {
+            let index = *token as usize;
+            if index >= table.rows {
+                return Err(Error::input(format!("token {token} is past the vocabulary of {}", table.rows)));
+            }
+            self.kernels.dequantize(table.quant, rows.row(index), row);
+        }
+        Ok(out)
+    }
+
+    fn rms_norm(&self, x: &Tensor, weight: &Weight, eps: f32) -> Result<Tensor> {
+        let mut out = tensor(x.rows, x.cols, vec![0.0; x.rows * x.cols]);
+        let (values, weight) = (host(x), vector(weight));
+        self.for_rows(&mut out, &|i, row| {
+            self.kernels.rms_norm(&values[i * x.cols..(i + 1) * x.cols], weight, eps, row);
+        });
+        Ok(out)
+    }
+
+    fn rms_norm_head(&self, x: &mut Tensor, weight: &Weight, eps: f32) -> Result<()> {
+        let weight = vector(weight);
+        self.for_rows(x, &|_, row| {
+            let head = &mut row[..weight.len()];
+            let values = head.to_vec();
+            self.kernels.rms_norm(&values, weight, eps, head);
+        });
+        Ok(())
+    }
+
+    fn matmul(&self, x: &Tensor, w: &Weight) -> Result<Tensor> {
+        assert_eq!(x.cols, w.cols, "a product needs equal inner widths");
+        Ok(tensor(x.rows, w.rows, self.product(host(x), matrix(w))))
+    }
+
+    fn gated(&self, x: &Tensor, gate: &Weight, up: &Weight, down: &Weight) -> Result<Tensor> {
+        let out = self.gated_product(host(x), [matrix(gate), matrix(up), matrix(down)]);
+        Ok(tensor(x.rows, down.rows, out))
+    }
+
+    fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()> {
+        assert_eq!((x.rows, x.cols), (y.rows, y.cols), "a sum needs equal shapes");
+        let y_values = host(y);
+        self.for_rows(x, &|i, row| self.kernels.add(&y_values[i * y.cols..(i + 1) * y.cols], row));
+        Ok(())
+    }
+
+    fn rotate(&self, x: &mut Tensor, heads: Heads, rotation: &Rotation) -> Result<()> {
+        let half = rotation.dims / 2;
+        assert_eq!(rotation.cos.len(), x.rows * half, "a rotation belongs to one batch");
+        self.for_rows(x, &|i, row| {
+            let (cos, sin) = (&rotation.cos[i * half..][..half], &rotation.sin[i * half..][..half]);
+            for head in 0..heads.count {
+                let part = &mut row[head * heads.width + heads.offset..][..rotation.dims];
+                rotate(part, rotation.pairs, cos, sin);
+            }
+        });
+        Ok(())
+    }
+
+    fn copy_rows(&self, from: &Tensor, rows: Range<usize>, to: &mut Tensor, at: usize) -> Result<()> {
+        assert_eq!(from.cols, to.cols, "rows are copied between equal widths");
+        let cols = from.cols;
+        let source = &host(from)[rows.start * cols..rows.end * cols];
+        host_mut(to)[at * cols..][..source.len()].copy_from_slice(source);
+        Ok(())
+    }
+
+    fn latent_attention(
+        &self,
+        mla: &Mla,
+        up: &LatentUp,
+        form: Form,
+        q: &Tensor,
+        span: &Span,
+        kv: &Tensor,
+        out: &mut Tensor,
+    ) -> Result<()> {
+        attention::run(self.kernels, &self.threads, mla, up, form, q, span, kv, out);
+        Ok(())
+    }
+
+    fn route(&self, logits: &Tensor, bias: Option<&Weight>, router: &Router) -> Result<Routing> {
+        let (mut experts, mut weights) = (Vec::new(), Vec::new());
+        for row in host(logits).chunks_exact(logits.cols) {
+            let mut scores = row.to_vec();
+            match router.score {
+                Score::Sigmoid => self.kernels.sigmoid(&mut scores),
+                Score::Softmax => self.kernels.softmax(&mut scores),
+            }
+            let mut biased = scores.clone();
+            if let Some(bias) = bias {
+                self.kernels.add(vector(bias), &mut biased);
+            }
+            let (chosen, weighed) = choose(&scores, &biased, router);
+            experts.extend(chosen);
+            weights.extend(weighed);
+        }
+        Ok(Routing::new(router.top_k, experts, weights))
+    }
+
+    fn expert(&self, parts: &mut Tensor, x: &Tensor, uses: &[Use], expert: [Matrix<'_>; 3]) -> Result<()> {
+        let values = host(x);
+        let rows: Vec<f32> =
+            uses.iter().flat_map(|one| &values[one.token * x.cols..][..x.cols]).copied().collect();
+        let answers = self.gated_product(&rows, expert);
+        let cols = parts.cols;
+        let parts = host_mut(parts);
+        for (one, answer) in uses.iter().zip(answers.chunks_exact(cols)) {
+            parts[one.part * cols..][..cols].copy_from_slice(answer);
+        }
+        Ok(())
+    }
+
+    fn combine(&self, y: &mut Tensor, parts: &Tensor, routing: &Routing) -> Result<()> {
+        let (cols, top_k) = (y.cols, routing.top_k);
+        let answers = host(parts);
+        self.for_rows(y, &|token, row| {
+            let mut sum = vec![0.0; cols];
+            for part in token * top_k..(token + 1) * top_k {
+                self.kernels.axpy(routing.weights[part], &answers[part * cols..][..cols], &mut sum);
+            }
+            self.kernels.add(&sum, row);
+        });
+        Ok(())
+    }
+}
+
+fn rotate(part: &mut [f32], pairs: RopePairs, cos: &[f32], sin: &[f32]) {
+    let half = cos.len();
+    for i in 0..half {
+        let (a, b) = match pairs {
+            RopePairs::Adjacent => (2 * i, 2 * i + 1),
+            RopePairs::Halves => (i, i + half),
+        };
+        let (x, y) = (part[a], part[b]);
+        part[a] = x * cos[i] - y * sin[i];
+        part[b] = y * cos[i] + x * sin[i];
+    }
+}
+
+fn err_size(rows: usize, cols: usize) -> Error {
+    Error::budget(format!("the system has no memory for {rows} x {cols} numbers"))
+}

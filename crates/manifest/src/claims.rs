@@ -1,0 +1,85 @@
+//! Which tensor is what: names to roles, and the parts a packed weight is published in.
+
+use std::collections::BTreeMap;
+
+use base::{Context, Error, Result};
+use formats::{Checkpoint, Format, TensorEntry};
+use spec::{Claim, Names, Role};
+
+/// The tensors one weight is published as, by their place in the checkpoint.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Parts {
+    pub(crate) values: Option<usize>,
+    pub(crate) scales: Option<usize>,
+    shape: Option<usize>,
+}
+
+/// What a tensor is to its weight.
+#[derive(Clone, Copy)]
+enum Part {
+    Values,
+    Scales,
+    Shape,
+}
+
+/// Name endings of the tensors a packed weight is published as (compressed-tensors; DeepSeek's FP8).
+const ENDINGS: &[(&str, Part)] = &[
+    (".weight_packed", Part::Values),
+    (".weight_scale", Part::Scales),
+    (".weight_scale_inv", Part::Scales),
+    (".weight_shape", Part::Shape),
+];
+
+/// What each tensor is for, and the parts of each weight. An unknown tensor is an error.
+pub(crate) fn claim(checkpoint: &Checkpoint, names: &Names) -> Result<(Vec<Claim>, BTreeMap<Role, Parts>)> {
+    let mut claims = Vec::with_capacity(checkpoint.tensors.len());
+    let mut found: BTreeMap<Role, Parts> = BTreeMap::new();
+    for (index, tensor) in checkpoint.tensors.iter().enumerate() {
+        let place = || file_of(checkpoint, tensor);
+        let (claim, part) = claim_one(checkpoint.format, names, &tensor.name);
+        match claim {
+            Claim::Unknown => return Err(err_unknown(&tensor.name)).within(place),
+            Claim::Skip(_) => {}
+            Claim::Role(role) => {
+                let parts = found.entry(role).or_default();
+                let slot = match part {
+                    Part::Values => &mut parts.values,
+                    Part::Scales => &mut parts.scales,
+                    Part::Shape => &mut parts.shape,
+                };
+                if slot.replace(index).is_some() {
+                    return Err(err_twice(&tensor.name, role)).within(place);
+                }
+            }
+        }
+        claims.push(claim);
+    }
+    Ok((claims, found))
+}
+
+fn claim_one(format: Format, names: &Names, name: &str) -> (Claim, Part) {
+    if format == Format::Safetensors {
+        for (ending, part) in ENDINGS {
+            if let Some(stem) = name.strip_suffix(ending) {
+                return (names.claim(&format!("{stem}.weight")), *part);
+            }
+        }
+    }
+    (names.claim(name), Part::Values)
+}
+
+/// The path of the file a tensor lies in.
+pub(crate) fn file_of(checkpoint: &Checkpoint, tensor: &TensorEntry) -> String {
+    let path = checkpoint.files.get(tensor.extent.file.0 as usize);
+    path.map_or_else(String::new, |path| path.display().to_string())
+}
+
+fn err_unknown(name: &str) -> Error {
+    Error::unsupported(format!(
+        "tensor {name} is not one this family has, so the model would not be computed as published"
+    ))
+}
+
+fn err_twice(name: &str, role: Role) -> Error {
+    Error::corrupt(format!("tensor {name} is a second {role}"))
+}

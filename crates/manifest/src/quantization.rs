@@ -1,0 +1,47 @@
+//! The `quantization_config` of a safetensors folder: accepted where the layout is one we read, refused by name
+//! otherwise, so that no scale is ever misread.
+
+use base::{Error, Result};
+use formats::{Checkpoint, Format};
+use spec::Config;
+
+/// Refuses a quantization this engine does not read.
+pub(crate) fn check(checkpoint: &Checkpoint) -> Result<()> {
+    let config = Config::new(&checkpoint.config);
+    let text = config.child("text_config").unwrap_or(config);
+    let found = text.child("quantization_config").or(config.child("quantization_config"));
+    let Some(quantization) = found.filter(|_| checkpoint.format == Format::Safetensors) else {
+        return Ok(());
+    };
+    match quantization.text_or("quant_method", "")? {
+        "fp8" => fp8(quantization),
+        "compressed-tensors" => compressed_tensors(quantization),
+        _ => Err(quantization.err_implemented("quant_method", "fp8 or compressed-tensors")),
+    }
+}
+
+fn fp8(config: Config<'_>) -> Result<()> {
+    config.require("fmt", "e4m3")?;
+    config.require("weight_block_size", vec![128, 128])
+}
+
+fn compressed_tensors(config: Config<'_>) -> Result<()> {
+    config.require("format", "pack-quantized")?;
+    let groups = config.get("config_groups").and_then(|groups| groups.as_object());
+    let Some(groups) = groups.filter(|groups| !groups.is_empty()) else {
+        return Err(config.err_expected("config_groups", "at least one group"));
+    };
+    for (name, group) in groups {
+        let group = Config::new(group);
+        let Some(weights) = group.child("weights") else {
+            return Err(Error::corrupt(format!("quantization group {name} says nothing of its weights")));
+        };
+        weights.require("num_bits", 4)?;
+        weights.require("type", "int")?;
+        weights.require("strategy", "group")?;
+        weights.require("group_size", 32)?;
+        weights.require("symmetric", true)?;
+        weights.require("actorder", serde_json::Value::Null)?;
+    }
+    Ok(())
+}

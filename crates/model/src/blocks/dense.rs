@@ -1,0 +1,16 @@
+//! A gated feed-forward network: `down (silu(gate x) * up x)`.
+
+use backend::{Backend, Tensor, Weight};
+use base::Result;
+
+pub(crate) struct Gated {
+    pub(crate) gate: Weight,
+    pub(crate) up: Weight,
+    pub(crate) down: Weight,
+}
+
+impl Gated {
+    pub(crate) fn forward(&self, x: &Tensor, backend: &dyn Backend) -> Result<Tensor> {
+        backend.gated(x, &self.gate, &self.up, &self.down)
+    }
+}

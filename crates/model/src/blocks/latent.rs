@@ -1,0 +1,69 @@
+//! Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434, section 2.1).
+
+use backend::{Backend, Form, Heads, LatentUp, Tensor, Weight};
+use base::{LayerId, Result};
+use spec::Mla;
+
+use crate::step::Step;
+
+pub(crate) struct LatentAttention {
+    pub(crate) mla: Mla,
+    pub(crate) queries: Queries,
+    pub(crate) latent_down: Weight,
+    pub(crate) latent_norm: Weight,
+    pub(crate) latent_up: LatentUp,
+    pub(crate) out: Weight,
+}
+
+/// How queries are projected.
+pub(crate) enum Queries {
+    /// In one step.
+    Direct(Weight),
+    /// Through a low rank, with a norm between.
+    LowRank { down: Weight, norm: Weight, up: Weight },
+}
+
+impl LatentAttention {
+    /// `[tokens, hidden]` to `[tokens, hidden]`; what the sequences keep of these tokens is written on the way.
+    pub(crate) fn forward(&self, layer: LayerId, x: &Tensor, step: &mut Step<'_, '_>) -> Result<Tensor> {
+        let (mla, backend) = (&self.mla, step.backend);
+        let mut q = self.queries.forward(x, backend, mla.rank_eps)?;
+        backend.rotate(
+            &mut q,
+            Heads { count: mla.heads, width: mla.head(), offset: mla.nope },
+            &step.rotation,
+        )?;
+
+        // The latent row and the one rotated key that all heads share, side by side as the KV cache keeps them.
+        let mut rows = backend.matmul(x, &self.latent_down)?;
+        backend.rms_norm_head(&mut rows, &self.latent_norm, mla.rank_eps)?;
+        backend.rotate(
+            &mut rows,
+            Heads { count: 1, width: mla.row(), offset: mla.latent },
+            &step.rotation,
+        )?;
+
+        let mut out = backend.tensor(x.rows, mla.heads * mla.value)?;
+        let index = layer.0 as usize;
+        for (entry, span) in step.entries.iter_mut().zip(&step.spans).filter(|(_, span)| !span.is_empty()) {
+            entry.kv.write(backend, index, &rows, span.rows.clone())?;
+            let form = step.form.unwrap_or(Form::cheaper(mla, entry.prompt));
+            backend.latent_attention(mla, &self.latent_up, form, &q, span, entry.kv.rows(index), &mut out)?;
+        }
+        backend.matmul(&out, &self.out)
+    }
+}
+
+impl Queries {
+    /// `[tokens, hidden]` to `[tokens, heads * (nope + rotated)]`.
+    fn forward(&self, x: &Tensor, backend: &dyn Backend, eps: f32) -> Result<Tensor> {
+        match self {
+            Self::Direct(w) => backend.matmul(x, w),
+            Self::LowRank { down, norm, up } => {
+                let mut low = backend.matmul(x, down)?;
+                backend.rms_norm_head(&mut low, norm, eps)?;
+                backend.matmul(&low, up)
+            }
+        }
+    }
+}

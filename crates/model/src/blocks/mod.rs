@@ -1,0 +1,29 @@
+//! The blocks layers are made of.
+
+mod dense;
+mod latent;
+mod moe;
+
+use backend::Tensor;
+use base::{LayerId, Result};
+
+use crate::step::Step;
+
+pub(crate) use dense::Gated;
+pub(crate) use latent::{LatentAttention, Queries};
+pub(crate) use moe::Moe;
+
+/// What works on each token alone.
+pub(crate) enum Ffn {
+    Dense(Gated),
+    Moe(Moe),
+}
+
+impl Ffn {
+    pub(crate) fn forward(&self, layer: LayerId, x: &Tensor, step: &mut Step<'_, '_>) -> Result<Tensor> {
+        match self {
+            Self::Dense(gated) => gated.forward(x, step.backend),
+            Self::Moe(moe) => moe.forward(layer, x, step),
+        }
+    }
+}

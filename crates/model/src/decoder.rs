@@ -1,0 +1,140 @@
+//! From tokens to logits: the layers, one after another.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use backend::{Backend, Form, Rotation, Tensor, Weight};
+use base::{Error, LayerId, Result, TokenId};
+use experts::ExpertPool;
+use spec::{Mixer, ModelSpec};
+
+use crate::blocks::{Ffn, LatentAttention};
+use crate::step::{Entry, Logits, Step, positions, spans};
+
+/// A model with everything resident in place, ready to run.
+pub struct Decoder {
+    pub(crate) spec: ModelSpec,
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) embedding: Weight,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) norm: Weight,
+    /// `None`: the embedding is the head.
+    pub(crate) head: Option<Weight>,
+    pub(crate) form: Option<Form>,
+}
+
+/// One decoder layer.
+pub(crate) struct Layer {
+    pub(crate) id: LayerId,
+    pub(crate) mixer_norm: Weight,
+    pub(crate) mixer: LatentAttention,
+    pub(crate) ffn_norm: Weight,
+    pub(crate) ffn: Ffn,
+    pub(crate) eps: f32,
+}
+
+/// Rows the output head works on at a time, which bounds its memory on large vocabularies.
+pub(crate) const HEAD_ROWS: usize = 16;
+
+/// Receives the logits of one token: the entry, the token's place in the entry, and `[vocab]` numbers.
+pub type Emit<'a> = &'a mut dyn FnMut(usize, usize, &[f32]) -> Result<()>;
+
+impl Decoder {
+    /// What the model is.
+    pub fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// Where it runs.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    /// Forces one form of latent attention instead of the cheaper one. They are equal but for rounding.
+    pub fn force_form(&mut self, form: Option<Form>) {
+        self.form = form;
+    }
+
+    /// Takes a batch through every layer, and hands out the logits its entries ask for, entry by entry.
+    ///
+    /// When it fails (a read, a cancellation), no sequence keeps anything of it.
+    pub fn forward(&self, entries: &mut [Entry<'_>], experts: &mut ExpertPool, emit: Emit<'_>) -> Result<()> {
+        let tokens: Vec<TokenId> = entries.iter().flat_map(|entry| entry.tokens).copied().collect();
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        let spans = spans(entries);
+        let rotation = Rotation::new(self.rope(), &positions(&spans));
+        let backend = self.backend.as_ref();
+        let mut x = backend.embed(&self.embedding, &tokens)?;
+        let mut step = Step { backend, experts, entries, spans, rotation, form: self.form };
+        for layer in &self.layers {
+            layer.forward(&mut x, &mut step)?;
+        }
+        self.predict(&x, &step, emit)?;
+        for entry in entries {
+            entry.kv.commit(entry.tokens.len());
+        }
+        Ok(())
+    }
+
+    fn rope(&self) -> &spec::Rope {
+        let Mixer::Mla(mla) = &self.spec.layers[0].mixer;
+        &mla.rope
+    }
+
+    /// Final norm and output head, for the rows that were asked for.
+    fn predict(&self, x: &Tensor, step: &Step<'_, '_>, emit: Emit<'_>) -> Result<()> {
+        for (index, (entry, span)) in step.entries.iter().zip(&step.spans).enumerate() {
+            let wanted = match entry.logits {
+                Logits::None => continue,
+                Logits::Last => span.rows.end - 1..span.rows.end,
+                Logits::All => span.rows.clone(),
+            };
+            let first = wanted.start - span.rows.start;
+            let mut rows = wanted.clone();
+            while !rows.is_empty() {
+                let slice = rows.start..rows.end.min(rows.start + HEAD_ROWS);
+                let logits = self.head(x, slice.clone())?;
+                for (i, row) in logits.chunks_exact(self.spec.vocab).enumerate() {
+                    emit(index, first + slice.start - wanted.start + i, row)?;
+                }
+                rows.start = slice.end;
+            }
+        }
+        Ok(())
+    }
+
+    fn head(&self, x: &Tensor, rows: Range<usize>) -> Result<Vec<f32>> {
+        let backend = self.backend.as_ref();
+        let mut last = backend.tensor(rows.len(), x.cols)?;
+        backend.copy_rows(x, rows.clone(), &mut last, 0)?;
+        let last = backend.rms_norm(&last, &self.norm, self.spec.norm_eps)?;
+        let logits = backend.matmul(&last, self.head.as_ref().unwrap_or(&self.embedding))?;
+        backend.to_host(&logits, 0..rows.len())
+    }
+
+    /// Refuses tokens the model does not have.
+    pub fn check_tokens(&self, tokens: &[TokenId]) -> Result<()> {
+        match tokens.iter().find(|token| **token as usize >= self.spec.vocab) {
+            Some(token) => Err(Error::input(format!(
+                "token {token} is past the vocabulary, which has {} tokens",
+                self.spec.vocab
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Layer {
+    /// `x` is the residual stream, `[tokens, hidden]`, added to in place.
+    fn forward(&self, x: &mut Tensor, step: &mut Step<'_, '_>) -> Result<()> {
+        let h = step.backend.rms_norm(x, &self.mixer_norm, self.eps)?;
+        let h = self.mixer.forward(self.id, &h, step)?;
+        step.backend.add(x, &h)?;
+
+        let h = step.backend.rms_norm(x, &self.ffn_norm, self.eps)?;
+        let h = self.ffn.forward(self.id, &h, step)?;
+        step.backend.add(x, &h)
+    }
+}

@@ -1,0 +1,115 @@
+//! Roles to weights: everything resident is read and placed. What is missing was refused when the model was opened.
+
+use std::sync::Arc;
+
+use backend::{Backend, LatentUp, Weight};
+use base::{Context, Error, Extent, LayerId, Result};
+use manifest::{Manifest, Stored};
+use spec::{LayerWeight as W, Mixer, Role};
+
+use crate::blocks::{Ffn, Gated, LatentAttention, Moe, Queries};
+use crate::decoder::{Decoder, Layer};
+
+/// Reads bytes of the model's files: fills a buffer of the extent's length.
+pub type ReadExact<'a> = &'a mut dyn FnMut(Extent, &mut [u8]) -> Result<()>;
+
+/// Reads everything of the model that stays resident into `backend`. `read` is called weight by weight, so a caller
+/// that wants to show progress or to cancel does it there.
+pub fn load(manifest: &Manifest, backend: Arc<dyn Backend>, read: ReadExact<'_>) -> Result<Decoder> {
+    let mut loader = Loader { manifest, backend: backend.as_ref(), read };
+    let embedding = loader.weight(Role::Embedding)?;
+    let norm = loader.weight(Role::OutputNorm)?;
+    let head = loader.optional(Role::Head)?;
+    let layers = (0..manifest.spec.layers.len()).map(|i| loader.layer(LayerId(i as u32)));
+    let layers = layers.collect::<Result<_>>()?;
+    Ok(Decoder { spec: manifest.spec.clone(), backend, embedding, layers, norm, head, form: None })
+}
+
+struct Loader<'a> {
+    manifest: &'a Manifest,
+    backend: &'a dyn Backend,
+    read: ReadExact<'a>,
+}
+
+impl Loader<'_> {
+    fn layer(&mut self, id: LayerId) -> Result<Layer> {
+        let spec = &self.manifest.spec.layers[id.0 as usize];
+        let Mixer::Mla(mla) = &spec.mixer;
+        let queries = match mla.query_rank {
+            None => Queries::Direct(self.of(id, W::Query)?),
+            Some(_) => Queries::LowRank {
+                down: self.of(id, W::QueryDown)?,
+                norm: self.of(id, W::QueryNorm)?,
+                up: self.of(id, W::QueryUp)?,
+            },
+        };
+        let latent_up = match self.optional(Role::Layer(id, W::LatentUp))? {
+            Some(joint) => LatentUp::Joint(joint),
+            None => LatentUp::Split { key: self.of(id, W::KeyUp)?, value: self.of(id, W::ValueUp)? },
+        };
+        let mixer = LatentAttention {
+            mla: mla.clone(),
+            queries,
+            latent_down: self.of(id, W::LatentDown)?,
+            latent_norm: self.of(id, W::LatentNorm)?,
+            latent_up,
+            out: self.of(id, W::MixerOut)?,
+        };
+        Ok(Layer {
+            id,
+            mixer_norm: self.of(id, W::MixerNorm)?,
+            mixer,
+            ffn_norm: self.of(id, W::FfnNorm)?,
+            ffn: self.ffn(id)?,
+            eps: self.manifest.spec.norm_eps,
+        })
+    }
+
+    fn ffn(&mut self, id: LayerId) -> Result<Ffn> {
+        let spec = &self.manifest.spec.layers[id.0 as usize];
+        let (Some(moe), Some(experts)) = (spec.moe(), self.manifest.experts(id)) else {
+            return Ok(Ffn::Dense(self.gated(id, [W::Gate, W::Up, W::Down])?));
+        };
+        let shared = [W::SharedGate, W::SharedUp, W::SharedDown];
+        Ok(Ffn::Moe(Moe {
+            rule: moe.router.clone(),
+            router: self.of(id, W::Router)?,
+            bias: self.optional(Role::Layer(id, W::RouterBias))?,
+            shared: if moe.shared_inner > 0 { Some(self.gated(id, shared)?) } else { None },
+            matrices: experts.matrices,
+        }))
+    }
+
+    fn gated(&mut self, id: LayerId, [gate, up, down]: [W; 3]) -> Result<Gated> {
+        Ok(Gated { gate: self.of(id, gate)?, up: self.of(id, up)?, down: self.of(id, down)? })
+    }
+
+    fn of(&mut self, id: LayerId, weight: W) -> Result<Weight> {
+        self.weight(Role::Layer(id, weight))
+    }
+
+    fn weight(&mut self, role: Role) -> Result<Weight> {
+        self.optional(role)?.ok_or_else(|| Error::corrupt(format!("the model has no {role}")))
+    }
+
+    fn optional(&mut self, role: Role) -> Result<Option<Weight>> {
+        let Some(stored) = self.manifest.stored(role) else { return Ok(None) };
+        self.place(stored).within(|| format!("tensor {}", stored.name)).map(Some)
+    }
+
+    fn place(&mut self, stored: &Stored) -> Result<Weight> {
+        let values = self.bytes(stored.values)?;
+        let scales = match stored.scales {
+            Some(scales) => self.bytes(scales)?,
+            None => Vec::new(),
+        };
+        self.backend.place(stored.quant, stored.rows, stored.cols, values, scales)
+    }
+
+    /// The extent lies within its file, as was checked when the file was opened, so its length can be trusted.
+    fn bytes(&mut self, extent: Extent) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; extent.len as usize];
+        (self.read)(extent, &mut bytes)?;
+        Ok(bytes)
+    }
+}
