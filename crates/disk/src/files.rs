@@ -43,7 +43,7 @@ struct OpenFile {
 }
 
 /// Bytes of the page-aligned buffer through which [`Files::read_exact`] reads direct files.
-const BOUNCE_BYTES: u64 = 4 << 20;
+const BOUNCE_BYTES: usize = 4 << 20;
 
 impl Files {
     /// Opens `paths`; file i is `FileId(i)`.
@@ -99,7 +99,7 @@ impl Files {
     /// read once, at start-up; direct files are read through a small aligned buffer.
     pub fn read_exact(&self, extent: Extent, out: &mut [u8]) -> Result<()> {
         assert_eq!(extent.len, out.len() as u64, "the extent and the output differ in length");
-        let run = self.run(&Piece { extent, at: 0 })?;
+        let run = self.run_of(&Piece { extent, at: 0 })?;
         if self.io == Io::Buffered {
             return self.read_run(&run, out).map(drop);
         }
@@ -109,7 +109,7 @@ impl Files {
     /// Fills `buffer` as `pieces` say; answers with the bytes asked of the system.
     pub(crate) fn read_pieces(&self, pieces: &[Piece], buffer: &mut AlignedBuf) -> Result<u64> {
         for piece in pieces {
-            self.run(piece)?;
+            self.run_of(piece)?;
         }
         let mut system_bytes = 0;
         for run in runs(pieces, buffer.len())? {
@@ -118,8 +118,8 @@ impl Files {
         Ok(system_bytes)
     }
 
-    /// The read of one piece, once its extent is known to lie inside its file.
-    fn run(&self, piece: &Piece) -> Result<Run> {
+    /// The read of one piece alone; its extent lies inside its file.
+    fn run_of(&self, piece: &Piece) -> Result<Run> {
         let Extent { file, offset, len } = piece.extent;
         let opened = self.file(file)?;
         let end = piece.extent.end().filter(|end| *end <= opened.len);
@@ -144,8 +144,9 @@ impl Files {
     }
 
     fn read_through_bounce(&self, run: &Run, out: &mut [u8]) -> Result<()> {
-        let whole = run.widened().ok_or_else(|| err_room(run))?;
-        let mut bounce = AlignedBuf::zeroed((whole.end - whole.offset).min(BOUNCE_BYTES) as usize)?;
+        let lead = (run.offset % ALIGNMENT as u64) as usize;
+        let mut bounce =
+            AlignedBuf::zeroed((lead + out.len()).next_multiple_of(ALIGNMENT).min(BOUNCE_BYTES))?;
         let mut offset = run.offset;
         let mut rest = out;
         while offset < run.end {

@@ -36,8 +36,9 @@ pub struct Arrivals<'pool> {
     failure: Option<Error>,
 }
 
-/// Missing experts of one request that are on their way or not yet taken. More reads in flight do not make a drive
-/// faster, and would evict at once what a long prompt, taking its experts one by one, need not evict at all.
+/// Most experts of one request that are on their way or landed and not yet taken. More reads in flight do not make a
+/// drive faster, and would evict at once what a long prompt, taking its experts one by one, need not evict at all.
+/// For the same reason they occupy at most half of the slots.
 const AHEAD: usize = 32;
 
 impl<'pool> Arrivals<'pool> {
@@ -99,10 +100,10 @@ impl<'pool> Arrivals<'pool> {
         self.reading -= 1;
     }
 
-    /// Starts as many reads as [`AHEAD`] and the slots allow.
+    /// Starts as many reads as [`AHEAD`] and the slots allow, in file order.
     fn read_ahead(&mut self) -> Result<()> {
-        while self.reading + self.landed.len() < AHEAD
-            && let Some((expert, tokens)) = self.unread.front().copied()
+        while let Some((expert, tokens)) = self.unread.front().copied()
+            && self.reading + self.landed.len() < (self.pool.slots(self.layer) / 2).clamp(1, AHEAD)
             && self.pool.start_read(ExpertKey { layer: self.layer, expert }, tokens)?
         {
             self.unread.pop_front();

@@ -37,7 +37,9 @@ impl Banks {
 
     /// Refuses a request for an expert that does not exist or is listed twice.
     pub fn check(&self, layer: LayerId, experts: &[(ExpertId, u32)]) -> Result<()> {
-        let count = self.entries.get(layer.0 as usize).map_or(0, Vec::len);
+        let entries =
+            self.entries.get(layer.0 as usize).ok_or_else(|| err_no_layer(layer, self.entries.len()))?;
+        let count = entries.len();
         let mut listed = vec![false; count];
         for (expert, _) in experts {
             let key = ExpertKey { layer, expert: *expert };
@@ -73,6 +75,10 @@ impl Entry {
 
 fn err_twice(key: ExpertKey) -> Error {
     Error::input(format!("{key} is requested twice; each is to be listed once"))
+}
+
+fn err_no_layer(layer: LayerId, layers: usize) -> Error {
+    Error::input(format!("the model has no layer {}; it has {layers} layers", layer.0))
 }
 
 fn err_no_expert(key: ExpertKey, experts: u32) -> Error {

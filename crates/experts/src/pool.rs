@@ -140,6 +140,11 @@ impl ExpertPool {
         Ok(true)
     }
 
+    /// The slots that the layer shares with those of its shelf.
+    pub(crate) fn slots(&self, layer: LayerId) -> usize {
+        self.shelves[self.banks.shelf(layer)].slots
+    }
+
     /// Whether a read to the layer's shelf is in flight, whoever asked for it.
     pub(crate) fn is_reading(&self, layer: LayerId) -> bool {
         self.shelves[self.banks.shelf(layer)].reading > 0

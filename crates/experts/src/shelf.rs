@@ -169,3 +169,37 @@ fn err_budget(budget: u64, smallest: u64) -> Error {
         "the expert pool has {has} but needs at least {needs} ({smallest} bytes), one expert"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_is_shared_by_size_and_never_exceeded() {
+        // experts and buffer bytes of each layer
+        type Layers<'a> = &'a [(usize, usize)];
+        // slots, slot bytes, layers of each shelf
+        type Shelves<'a> = &'a [(usize, usize, &'a [usize])];
+        let cases: [(Layers, u64, Shelves); 8] = [
+            (&[], 0, &[]),
+            (&[(0, 0), (8, 100)], 100, &[(1, 100, &[1])]),
+            (&[(8, 100), (8, 100)], 799, &[(7, 100, &[0, 1])]),
+            (&[(8, 100)], u64::MAX, &[(8, 100, &[0])]),
+            (&[(8, 6400), (8, 6300)], 6400 * 16, &[(16, 6400, &[0, 1])]), // alike
+            (&[(64, 100), (64, 200)], 100 * 192 / 2, &[(32, 200, &[1]), (32, 100, &[0])]),
+            (&[(64, 100), (64, 200)], 3000, &[(15, 200, &[1, 0])]), // too few slots to stand alone
+            (&[(64, 200), (8, 100)], 6800, &[(34, 200, &[0, 1])]),  // likewise
+        ];
+        for (layers, budget, shelves) in cases {
+            let layout = |bytes| Layout { pieces: [].into(), buffer_bytes: bytes, bytes: bytes as u64 };
+            let layers: Vec<Vec<Layout>> =
+                layers.iter().map(|(experts, bytes)| vec![layout(*bytes); *experts]).collect();
+            let classes = arrange(&layers, budget).unwrap();
+            let found: Vec<_> =
+                classes.iter().map(|class| (class.slots, class.slot_bytes, &class.layers[..])).collect();
+            assert_eq!(found, shelves, "{budget}");
+            let total: u64 = classes.iter().map(|class| (class.slots * class.slot_bytes) as u64).sum();
+            assert!(total <= budget, "{budget}");
+        }
+    }
+}
