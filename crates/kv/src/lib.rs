@@ -36,6 +36,20 @@ impl KvCache {
         Ok(Self { layers: layers.collect::<Result<_>>()?, len: 0, capacity })
     }
 
+    /// Makes room for `capacity` tokens in all, keeping what is kept.
+    pub fn reserve(&mut self, spec: &ModelSpec, backend: &dyn Backend, capacity: usize) -> Result<()> {
+        if capacity <= self.capacity {
+            return Ok(());
+        }
+        let mut roomier = Self::new(spec, backend, capacity)?;
+        for (from, to) in self.layers.iter().zip(&mut roomier.layers) {
+            backend.copy_rows(from, 0..self.len, to, 0)?;
+        }
+        roomier.len = self.len;
+        *self = roomier;
+        Ok(())
+    }
+
     /// Tokens kept.
     pub fn len(&self) -> usize {
         self.len

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use backend::{Backend, Form, Rotation, Tensor, Weight};
 use base::{Error, LayerId, Result, TokenId};
@@ -58,7 +59,14 @@ impl Decoder {
     /// Takes a batch through every layer, and hands out the logits its entries ask for, entry by entry.
     ///
     /// When it fails (a read, a cancellation), no sequence keeps anything of it.
-    pub fn forward(&self, entries: &mut [Entry<'_>], experts: &mut ExpertPool, emit: Emit<'_>) -> Result<()> {
+    /// `cancel` is looked at before every layer.
+    pub fn forward(
+        &self,
+        entries: &mut [Entry<'_>],
+        experts: &mut ExpertPool,
+        cancel: &AtomicBool,
+        emit: Emit<'_>,
+    ) -> Result<()> {
         let tokens: Vec<TokenId> = entries.iter().flat_map(|entry| entry.tokens).copied().collect();
         if tokens.is_empty() {
             return Ok(());
@@ -69,6 +77,9 @@ impl Decoder {
         let mut x = backend.embed(&self.embedding, &tokens)?;
         let mut step = Step { backend, experts, entries, spans, rotation, form: self.form };
         for layer in &self.layers {
+            if cancel.load(Ordering::Relaxed) {
+                return Err(Error::cancelled());
+            }
             layer.forward(&mut x, &mut step)?;
         }
         self.predict(&x, &step, emit)?;

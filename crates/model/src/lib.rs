@@ -14,7 +14,7 @@ mod step;
 
 pub use backend::Form;
 pub use catalogue::ManifestCatalogue;
-pub use decoder::Decoder;
-pub use load::load;
+pub use decoder::{Decoder, Emit};
+pub use load::{ReadExact, load};
 pub use scratch::scratch_bytes;
 pub use step::{Entry, Logits};

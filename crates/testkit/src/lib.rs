@@ -1,1 +1,37 @@
-//! Tiny models and tolerances for tests.
+//! Fixtures, oracles and rigs for the tests of everything from the model upwards.
+//!
+//! A failure here is a failed test, so helpers panic with what they were doing.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod oracle;
+mod rig;
+
+use std::path::PathBuf;
+
+pub use oracle::Oracle;
+pub use rig::{DiskKind, Rig, RigOptions};
+
+/// Logits of an f32 engine against an f32 reference: the largest difference over the largest logit. Two orders of
+/// summation differ by some 1e-6 on the tiny models; a wrong epsilon already by 1e-5, a wrong equation by 1e-2.
+pub const LOGITS_TOLERANCE: f64 = 1e-4;
+
+/// Cached decode (one token at a time) against prefill, same measure: the two forms of latent attention round
+/// differently.
+pub const DECODE_TOLERANCE: f64 = 1e-5;
+
+/// A file or folder of the committed fixtures.
+pub fn fixture(name: &str) -> PathBuf {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures")).join(name);
+    assert!(path.exists(), "no fixture {}", path.display());
+    path
+}
+
+/// The largest difference between two sets of logits, over the largest logit of the second.
+pub fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(found.len(), expected.len(), "as many logits as expected");
+    let largest = expected.iter().fold(0.0f64, |most, value| most.max(f64::from(value.abs())));
+    let apart = found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
+    let worst = apart.fold(0.0, |most: f64, d| if d.is_nan() { f64::INFINITY } else { most.max(d) });
+    worst / largest
+}

@@ -1,0 +1,113 @@
+//! A decoder with a pool and a disk, taken apart enough for a test to choose each.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use backend::{Backend, Cpu};
+use base::{Result, TokenId};
+use disk::{Disk, Fault, Files, IoChoice, MemoryDisk, ThreadedDisk};
+use experts::policy::Policy;
+use experts::{ExpertPool, needs};
+use kv::KvCache;
+use manifest::Manifest;
+use model::{Decoder, Entry, Logits, ManifestCatalogue};
+
+/// What a test varies. None of it may change an answer.
+#[derive(Clone)]
+pub struct RigOptions {
+    /// Threads that compute.
+    pub threads: usize,
+    /// Bytes of the pool; `None` holds every expert.
+    pub pool: Option<u64>,
+    /// Name of the policy.
+    pub policy: &'static str,
+    /// Where experts come from.
+    pub disk: DiskKind,
+}
+
+/// Where experts come from.
+#[derive(Clone)]
+pub enum DiskKind {
+    /// The files, by reader threads.
+    Files(IoChoice),
+    /// The same bytes in memory, late and out of order, with faults at these reads.
+    Shuffled(u64, Vec<(u64, Fault)>),
+}
+
+impl Default for RigOptions {
+    fn default() -> Self {
+        Self { threads: 2, pool: None, policy: "lfu", disk: DiskKind::Files(IoChoice::Buffered) }
+    }
+}
+
+/// An opened model, ready to run.
+pub struct Rig {
+    /// What was opened.
+    pub manifest: Arc<Manifest>,
+    /// The model.
+    pub decoder: Decoder,
+    /// Its experts.
+    pub pool: ExpertPool,
+}
+
+impl Rig {
+    /// Opens the model at `path`.
+    pub fn open(path: &Path, options: &RigOptions) -> Result<Self> {
+        let (_, manifest) = Manifest::open(path)?;
+        let manifest = Arc::new(manifest);
+        let files = Arc::new(Files::open(&manifest.files, IoChoice::Buffered)?);
+        let backend: Arc<dyn Backend> = Arc::new(Cpu::new(options.threads)?);
+        let read = &mut |extent, bytes: &mut [u8]| files.read_exact(extent, bytes);
+        let decoder = model::load(&manifest, backend, read)?;
+        let disk = Self::disk(&manifest, &options.disk)?;
+        let catalogue = ManifestCatalogue(manifest.clone());
+        let budget = options.pool.unwrap_or(needs(&catalogue)?.all_bytes);
+        let pool = ExpertPool::new(&catalogue, disk, budget, Policy::named(options.policy)?)?;
+        Ok(Self { manifest, decoder, pool })
+    }
+
+    /// Bytes of the smallest pool that works.
+    pub fn smallest_pool(path: &Path) -> u64 {
+        let (_, manifest) = Manifest::open(path).unwrap();
+        needs(&ManifestCatalogue(Arc::new(manifest))).unwrap().smallest_bytes
+    }
+
+    fn disk(manifest: &Manifest, kind: &DiskKind) -> Result<Arc<dyn Disk>> {
+        Ok(match kind {
+            DiskKind::Files(choice) => {
+                Arc::new(ThreadedDisk::new(Arc::new(Files::open(&manifest.files, *choice)?), 4)?)
+            }
+            DiskKind::Shuffled(seed, faults) => {
+                let files = manifest.files.iter().map(|path| std::fs::read(path).unwrap()).collect();
+                let disk = MemoryDisk::new(files, *seed);
+                Arc::new(faults.iter().fold(disk, |disk, (nth, fault)| disk.with_fault(*nth, *fault)))
+            }
+        })
+    }
+
+    /// Logits of every token, `[tokens, vocab]`, computed in chunks of at most `chunk` as parts of one prompt.
+    pub fn prefill(&mut self, tokens: &[TokenId], chunk: usize) -> Result<Vec<f32>> {
+        self.run(tokens, chunk, tokens.len())
+    }
+
+    /// Logits of every token, computed one token at a time as generated tokens are.
+    pub fn decode(&mut self, tokens: &[TokenId]) -> Result<Vec<f32>> {
+        self.run(tokens, 1, 1)
+    }
+
+    fn run(&mut self, tokens: &[TokenId], chunk: usize, prompt: usize) -> Result<Vec<f32>> {
+        let backend = self.decoder.backend().clone();
+        let mut kv = KvCache::new(self.decoder.spec(), backend.as_ref(), tokens.len())?;
+        let mut all = Vec::new();
+        for tokens in tokens.chunks(chunk) {
+            let mut entries = [Entry { kv: &mut kv, tokens, prompt, logits: Logits::All }];
+            let emit = &mut |_: usize, _: usize, logits: &[f32]| {
+                all.extend_from_slice(logits);
+                Ok(())
+            };
+            self.decoder.forward(&mut entries, &mut self.pool, &AtomicBool::new(false), emit)?;
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,339 @@
+//! The loaded model and its loop.
+//!
+//! One step takes a batch: a token of every sequence that generates, and chunks of the prompts that wait, up to the
+//! plan's number of rows. All of them share each expert that is read. Which sequences happen to be in a batch, and
+//! how prompts are cut, changes no bit of any answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use backend::{Backend, Cpu};
+use base::{Error, Result, TokenId};
+use disk::{Disk, Files, Io, IoChoice, ThreadedDisk};
+use experts::policy::Policy;
+use experts::{ExpertPool, PoolStats};
+use kv::KvCache;
+use manifest::Manifest;
+use model::{Decoder, Entry, Logits, ManifestCatalogue};
+use spec::ModelSpec;
+
+use crate::opened::{Opened, threads};
+use crate::plan::MemoryPlan;
+use crate::sequence::{Event, Finish, Request, Sequence, SequenceId};
+use crate::stats::{StepReport, Totals};
+use crate::{IoMode, Options, machine};
+
+/// A loaded model that generates for any number of sequences at once.
+pub struct Engine {
+    manifest: Arc<Manifest>,
+    plan: MemoryPlan,
+    decoder: Decoder,
+    pool: ExpertPool,
+    disk: Arc<dyn Disk>,
+    io_note: Option<String>,
+    sequences: BTreeMap<SequenceId, Sequence>,
+    next: u64,
+    cancel: Arc<AtomicBool>,
+    totals: Totals,
+}
+
+impl Engine {
+    /// Opens the model at `path` and loads what stays resident.
+    pub fn open(path: &std::path::Path, options: &Options) -> Result<Self> {
+        let opened = Opened::read(path)?;
+        let plan = opened.plan(options)?;
+        Self::load(opened, plan, options, &mut |_, _| {})
+    }
+
+    /// Loads what stays resident of an opened model, within a plan made for it. `progress` hears bytes done and bytes
+    /// in all.
+    pub fn load(
+        opened: Opened,
+        plan: MemoryPlan,
+        options: &Options,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Self> {
+        let (manifest, _) = opened.into_parts();
+        let files = Arc::new(Files::open(&manifest.files, io_choice(options, &plan))?);
+        let io_note = files.io_note().map(str::to_owned);
+        let backend: Arc<dyn Backend> = Arc::new(Cpu::new(threads(options))?);
+        let (total, mut done) = (manifest.trunk_bytes(), 0);
+        let decoder = model::load(&manifest, backend, &mut |extent, bytes| {
+            files.read_exact(extent, bytes)?;
+            done += extent.len;
+            progress(done, total);
+            Ok(())
+        })?;
+        let disk: Arc<dyn Disk> = Arc::new(ThreadedDisk::new(files, options.readers)?);
+        let mut engine = Self::assemble(manifest, decoder, disk, plan, &options.expert_policy)?;
+        engine.io_note = io_note;
+        Ok(engine)
+    }
+
+    /// An engine over any disk; what [`load`](Self::load) ends with, and what tests begin with.
+    pub fn assemble(
+        manifest: Arc<Manifest>,
+        decoder: Decoder,
+        disk: Arc<dyn Disk>,
+        plan: MemoryPlan,
+        policy: &str,
+    ) -> Result<Self> {
+        let catalogue = ManifestCatalogue(manifest.clone());
+        let mut pool = ExpertPool::new(&catalogue, disk.clone(), plan.pool, Policy::named(policy)?)?;
+        let cancel = Arc::new(AtomicBool::new(false));
+        pool.cancel_with(cancel.clone());
+        Ok(Self {
+            manifest,
+            plan,
+            decoder,
+            pool,
+            disk,
+            io_note: None,
+            sequences: BTreeMap::new(),
+            next: 0,
+            cancel,
+            totals: Totals::default(),
+        })
+    }
+
+    /// What the model is.
+    pub fn spec(&self) -> &ModelSpec {
+        self.decoder.spec()
+    }
+
+    /// Where its weights lie.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// How memory was divided.
+    pub fn plan(&self) -> &MemoryPlan {
+        &self.plan
+    }
+
+    /// Where it computes, for people.
+    pub fn backend_name(&self) -> String {
+        self.decoder.backend().name()
+    }
+
+    /// How experts are read, and why not as wished, if so.
+    pub fn io(&self) -> (Io, Option<&str>) {
+        (self.disk.io(), self.io_note.as_deref())
+    }
+
+    /// What the expert pool counted since the engine was opened.
+    pub fn pool_stats(&self) -> PoolStats {
+        self.pool.stats()
+    }
+
+    /// What steps cost since the engine was opened.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Set it, from any thread, and the step under way ends with [`base::Kind::Cancelled`]. Sequences stay as they
+    /// were before that step. It stays set until the caller clears it.
+    pub fn cancel_flag(&self) -> Arc<AtomicBool> {
+        self.cancel.clone()
+    }
+
+    /// Begins a sequence. Its tokens come from [`step`](Self::step).
+    pub fn submit(&mut self, mut request: Request) -> Result<SequenceId> {
+        request.check()?;
+        self.decoder.check_tokens(&request.tokens)?;
+        let resumed = request.resume.take().and_then(|id| self.sequences.remove(&id));
+        let used: usize = self.sequences.values().map(|sequence| sequence.kv.capacity()).sum();
+        if used + request.capacity() > self.plan.context {
+            return Err(err_context(&request, used, self.plan.context));
+        }
+        let kv = self.kv_for(&request, resumed)?;
+        let id = SequenceId(self.next);
+        self.next += 1;
+        self.sequences.insert(id, Sequence::new(request, kv));
+        Ok(id)
+    }
+
+    /// Attention state for a request, with what a former sequence shares with it.
+    fn kv_for(&self, request: &Request, resumed: Option<Sequence>) -> Result<KvCache> {
+        let backend = self.decoder.backend().as_ref();
+        let Some(former) = resumed else { return KvCache::new(self.spec(), backend, request.capacity()) };
+        let kept = &former.tokens[..former.kv.len()];
+        let shared = kept.iter().zip(&request.tokens).take_while(|(a, b)| a == b).count();
+        let mut kv = former.kv;
+        kv.truncate(shared.min(request.tokens.len() - 1));
+        kv.reserve(self.spec(), backend, request.capacity())?;
+        Ok(kv)
+    }
+
+    /// Ends a sequence. [`step`](Self::step) reports it no more; [`Request::resume`] still may.
+    pub fn cancel(&mut self, id: SequenceId) {
+        if let Some(sequence) = self.sequences.get_mut(&id) {
+            sequence.finish = Some(Finish::Cancelled);
+        }
+    }
+
+    /// Forgets a sequence, finished or not.
+    pub fn forget(&mut self, id: SequenceId) {
+        self.sequences.remove(&id);
+    }
+
+    /// Prompt and answer of a sequence so far.
+    pub fn tokens(&self, id: SequenceId) -> Option<&[TokenId]> {
+        self.sequences.get(&id).map(|sequence| sequence.tokens.as_slice())
+    }
+
+    /// Prompt tokens of a sequence that are computed, and all of them.
+    pub fn prefill_progress(&self, id: SequenceId) -> Option<(usize, usize)> {
+        self.sequences.get(&id).map(|sequence| sequence.prefill_progress())
+    }
+
+    /// No sequence has anything to compute.
+    pub fn is_idle(&self) -> bool {
+        self.sequences.values().all(|sequence| sequence.finish.is_some())
+    }
+
+    /// One pass through the model, for as many sequences as fit.
+    ///
+    /// On an error (a failed read, a cancellation) every sequence is as before, and stepping again goes on.
+    pub fn step(&mut self) -> Result<(Vec<Event>, StepReport)> {
+        let (start, before) = (Instant::now(), self.pool.stats());
+        let shares = self.shares();
+        let mut predicted: Vec<(SequenceId, Vec<f32>)> = Vec::new();
+        let mut report = {
+            let mut live: BTreeMap<SequenceId, &mut Sequence> =
+                self.sequences.iter_mut().map(|(id, sequence)| (*id, sequence)).collect();
+            let mut entries = Vec::with_capacity(shares.len());
+            for share in &shares {
+                let Some(sequence) = live.remove(&share.id) else { continue };
+                entries.push(sequence.entry(share.tokens));
+            }
+            let emit = &mut |entry: usize, _: usize, logits: &[f32]| {
+                predicted.push((shares[entry].id, logits.to_vec()));
+                Ok(())
+            };
+            self.decoder.forward(&mut entries, &mut self.pool, &self.cancel, emit)?;
+            StepReport::of_pool(&before, &self.pool.stats())
+        };
+        let mut events = Vec::new();
+        for (id, logits) in predicted {
+            let Some(sequence) = self.sequences.get_mut(&id) else { continue };
+            let token = sequence.advance(&logits);
+            events.extend(token.map(|token| Event::Token { sequence: id, token }));
+            events.extend(sequence.finish.map(|finish| Event::Finished { sequence: id, finish }));
+        }
+        for share in &shares {
+            let count = if share.decoding { &mut report.decode_tokens } else { &mut report.prefill_tokens };
+            *count += share.tokens;
+        }
+        report.elapsed = start.elapsed();
+        self.totals.add(&report);
+        Ok((events, report))
+    }
+
+    /// Whose tokens the next pass takes: one of each sequence that generates, then prompts in order of arrival.
+    fn shares(&self) -> Vec<Share> {
+        let mut free = self.plan.chunk;
+        let mut shares = Vec::new();
+        let waiting = || self.sequences.iter().filter(|(_, sequence)| sequence.finish.is_none());
+        for decoding in [true, false] {
+            for (id, sequence) in waiting().filter(|(_, sequence)| sequence.decoding() == decoding) {
+                let tokens = sequence.pending().len().min(free);
+                if tokens > 0 {
+                    shares.push(Share { id: *id, tokens, decoding });
+                    free -= tokens;
+                }
+            }
+        }
+        shares
+    }
+
+    /// Logits of every token of a text on its own, in order: `each` hears the token's place and `[vocab]` numbers.
+    pub fn score(&mut self, tokens: &[TokenId], each: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
+        self.decoder.check_tokens(tokens)?;
+        if tokens.len() > self.plan.context {
+            return Err(Error::input(format!(
+                "{} tokens to score, but the context is {}",
+                tokens.len(),
+                self.plan.context
+            ))
+            .hint(format!("--context {}", tokens.len())));
+        }
+        let mut kv = KvCache::new(self.spec(), self.decoder.backend().as_ref(), tokens.len())?;
+        for chunk in tokens.chunks(self.plan.chunk) {
+            let start = kv.len();
+            let mut entries = [Entry { kv: &mut kv, tokens: chunk, prompt: tokens.len(), logits: Logits::All }];
+            let emit = &mut |_: usize, place: usize, logits: &[f32]| each(start + place, logits);
+            self.decoder.forward(&mut entries, &mut self.pool, &self.cancel, emit)?;
+        }
+        Ok(())
+    }
+
+    /// Generates one answer; `each` hears every token as it comes, and says whether to go on.
+    ///
+    /// The sequence is kept, so that a following request can [resume](Request::resume) it.
+    pub fn generate(
+        &mut self,
+        request: Request,
+        each: &mut dyn FnMut(TokenId) -> std::ops::ControlFlow<()>,
+    ) -> Result<(SequenceId, Finish)> {
+        let id = self.submit(request)?;
+        loop {
+            let (events, _) = match self.step() {
+                Ok(step) => step,
+                Err(error) => {
+                    self.cancel(id);
+                    return Err(error);
+                }
+            };
+            for event in events {
+                match event {
+                    Event::Token { sequence, token } if sequence == id => {
+                        if each(token).is_break() {
+                            self.cancel(id);
+                            return Ok((id, Finish::Cancelled));
+                        }
+                    }
+                    Event::Finished { sequence, finish } if sequence == id => return Ok((id, finish)),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Clears a cancellation, so that steps run again.
+    pub fn clear_cancel(&self) {
+        self.cancel.store(false, Ordering::Relaxed);
+    }
+}
+
+/// One sequence's part of a pass.
+struct Share {
+    id: SequenceId,
+    tokens: usize,
+    decoding: bool,
+}
+
+fn io_choice(options: &Options, plan: &MemoryPlan) -> IoChoice {
+    match options.io {
+        IoMode::Direct => IoChoice::Direct,
+        IoMode::Buffered => IoChoice::Buffered,
+        // What the budget leaves to the page cache.
+        IoMode::Auto => {
+            let limit = machine::memory_limit().unwrap_or(plan.budget);
+            IoChoice::Auto { memory: limit.saturating_sub(plan.total()) }
+        }
+    }
+}
+
+fn err_context(request: &Request, used: usize, context: usize) -> Error {
+    let asked = request.capacity();
+    let beside = if used > 0 { format!(" beside {used} of other sequences") } else { String::new() };
+    Error::input(format!(
+        "{} tokens of prompt and {} to generate{beside} do not fit the context of {context} tokens",
+        request.tokens.len(),
+        request.max_tokens
+    ))
+    .hint(format!("--context {}", used.saturating_add(asked)))
+}

@@ -1,0 +1,91 @@
+//! A model whose headers were read and whose memory was planned, before any weight is loaded.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base::{Context, Error, Result};
+use experts::{PoolNeeds, needs};
+use formats::Checkpoint;
+use manifest::Manifest;
+use model::ManifestCatalogue;
+use text::{ChatTemplate, Tokenizer};
+
+use crate::options::CONTEXT_DEFAULT;
+use crate::plan::{Demand, MemoryPlan};
+use crate::{Options, machine};
+
+/// A model as its headers tell it: enough to plan, to inspect and to tokenize.
+pub struct Opened {
+    /// What the caller named.
+    pub path: PathBuf,
+    /// Metadata and the list of tensors.
+    pub checkpoint: Checkpoint,
+    /// What the model is, and where its weights lie.
+    pub manifest: Arc<Manifest>,
+    needs: PoolNeeds,
+}
+
+impl Opened {
+    /// Reads the headers of the model at `path`: a GGUF file (any shard), or a folder of safetensors.
+    pub fn read(path: &Path) -> Result<Self> {
+        let (checkpoint, manifest) = Manifest::open(path)?;
+        let manifest = Arc::new(manifest);
+        let needs = needs(&ManifestCatalogue(manifest.clone())).within(|| path.display().to_string())?;
+        Ok(Self { path: path.to_owned(), checkpoint, manifest, needs })
+    }
+
+    /// The model's tokenizer; an error when it has none that this engine reads.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        Tokenizer::from_checkpoint(&self.checkpoint)
+    }
+
+    /// The model's chat template, if it has one.
+    pub fn chat_template(&self) -> Result<Option<ChatTemplate>> {
+        ChatTemplate::from_checkpoint(&self.checkpoint)
+    }
+
+    /// Forgets what only planning, inspecting and tokenizing need: the metadata and the list of tensors.
+    pub(crate) fn into_parts(self) -> (Arc<Manifest>, PoolNeeds) {
+        (self.manifest, self.needs)
+    }
+
+    /// Tokens that live sequences may keep together: what was asked, or a default, within what the model was made for.
+    pub fn context(&self, options: &Options) -> Result<usize> {
+        let limit = self.manifest.spec.context;
+        match options.context {
+            None => Ok(limit.min(CONTEXT_DEFAULT)),
+            Some(0) => Err(Error::input("a context of 0 tokens holds nothing")),
+            Some(asked) if asked > limit => Err(Error::input(format!(
+                "a context of {asked} tokens; the model was made for {limit}"
+            ))
+            .hint(format!("--context {limit}"))),
+            Some(asked) => Ok(asked),
+        }
+    }
+
+    /// Where the bytes of the budget will go.
+    pub fn plan(&self, options: &Options) -> Result<MemoryPlan> {
+        let demand = Demand {
+            budget: budget(options)?,
+            context: self.context(options)?,
+            chunk_max: options.chunk,
+            threads: threads(options),
+            process: machine::resident().unwrap_or(0),
+        };
+        MemoryPlan::new(&self.manifest, &demand, self.needs.smallest_bytes, self.needs.all_bytes)
+    }
+}
+
+fn budget(options: &Options) -> Result<u64> {
+    match options.memory {
+        Some(memory) => Ok(memory.0),
+        None => machine::memory_limit()
+            .map(|limit| limit / 4 * 3)
+            .ok_or_else(|| Error::input("this system does not tell how much memory it has").hint("--memory 16GiB")),
+    }
+}
+
+/// Threads that compute.
+pub(crate) fn threads(options: &Options) -> usize {
+    options.threads.unwrap_or_else(machine::cores).max(1)
+}

@@ -1,0 +1,51 @@
+//! What a caller chooses when opening a model.
+
+use base::ByteSize;
+
+/// How to open a model. Nothing here changes what the model answers, only how soon and in how much memory.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bytes the whole process may use. `None` takes three quarters of what the cgroup or the machine has.
+    pub memory: Option<ByteSize>,
+    /// Tokens that all live sequences together may keep. `None` takes the model's own limit, at most 4,096.
+    pub context: Option<usize>,
+    /// Threads that compute. `None` takes one per physical core.
+    pub threads: Option<usize>,
+    /// Threads that read experts.
+    pub readers: usize,
+    /// How experts are read.
+    pub io: IoMode,
+    /// Which expert makes room for another: a name of [`experts::policy::POLICIES`].
+    pub expert_policy: String,
+    /// Tokens of prompts that one pass takes at most.
+    pub chunk: usize,
+}
+
+/// How experts are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IoMode {
+    /// Past the page cache when the model is larger than the memory beside the budget; else through it.
+    #[default]
+    Auto,
+    /// Past the page cache, where the file system allows it.
+    Direct,
+    /// Through the page cache.
+    Buffered,
+}
+
+/// Context taken when nobody asks for one.
+pub(crate) const CONTEXT_DEFAULT: usize = 4096;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            memory: None,
+            context: None,
+            threads: None,
+            readers: disk::READERS,
+            io: IoMode::Auto,
+            expert_policy: experts::policy::POLICIES[0].name.to_owned(),
+            chunk: 512,
+        }
+    }
+}

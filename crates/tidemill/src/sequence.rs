@@ -1,0 +1,146 @@
+//! One growing list of tokens, with a sampler and an attention state of its own.
+
+use std::collections::BTreeSet;
+
+use base::{Error, Result, TokenId};
+use kv::KvCache;
+use model::{Entry, Logits};
+
+use crate::{Sampler, Sampling};
+
+/// Names a sequence of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SequenceId(pub u64);
+
+/// What to generate.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The prompt.
+    pub tokens: Vec<TokenId>,
+    /// Tokens to generate at most.
+    pub max_tokens: usize,
+    /// How they are chosen.
+    pub sampling: Sampling,
+    /// Tokens that end the answer; they are reported, and are no part of the text.
+    pub stop: BTreeSet<TokenId>,
+    /// A finished sequence to take over: what its tokens share with the prompt is not computed again.
+    pub resume: Option<SequenceId>,
+}
+
+/// Why a sequence ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// The model said a stop token.
+    Stop,
+    /// It reached its number of tokens.
+    Length,
+    /// The caller cancelled it.
+    Cancelled,
+}
+
+/// What a step brought to a sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// One more token.
+    Token {
+        /// Of this sequence.
+        sequence: SequenceId,
+        /// Not a stop token.
+        token: TokenId,
+    },
+    /// No more tokens will come.
+    Finished {
+        /// Of this sequence.
+        sequence: SequenceId,
+        /// Why.
+        finish: Finish,
+    },
+}
+
+pub(crate) struct Sequence {
+    /// Prompt and answer.
+    pub(crate) tokens: Vec<TokenId>,
+    pub(crate) kv: KvCache,
+    /// Tokens of the prompt that this request computes; the form of attention goes by it.
+    prompt: usize,
+    prompt_end: usize,
+    max_tokens: usize,
+    sampler: Sampler,
+    stop: BTreeSet<TokenId>,
+    pub(crate) finish: Option<Finish>,
+}
+
+impl Sequence {
+    /// `kv` holds a prefix of the prompt, perhaps none of it; never all, for the last token is to be predicted from.
+    pub(crate) fn new(request: Request, kv: KvCache) -> Self {
+        let prompt_end = request.tokens.len();
+        Self {
+            prompt: prompt_end - kv.len(),
+            tokens: request.tokens,
+            kv,
+            prompt_end,
+            max_tokens: request.max_tokens,
+            sampler: Sampler::new(request.sampling),
+            stop: request.stop,
+            finish: None,
+        }
+    }
+
+    /// Tokens that are not computed yet: the rest of the prompt, or the one just sampled.
+    pub(crate) fn pending(&self) -> &[TokenId] {
+        &self.tokens[self.kv.len()..]
+    }
+
+    pub(crate) fn decoding(&self) -> bool {
+        self.kv.len() >= self.prompt_end
+    }
+
+    /// Tokens of the prompt that its pending ones belong to.
+    fn pass(&self) -> usize {
+        if self.decoding() { 1 } else { self.prompt }
+    }
+
+    /// The next `count` pending tokens, for one pass.
+    pub(crate) fn entry(&mut self, count: usize) -> Entry<'_> {
+        let (prompt, start) = (self.pass(), self.kv.len());
+        let tokens = &self.tokens[start..start + count];
+        let logits = if start + count == self.tokens.len() { Logits::Last } else { Logits::None };
+        Entry { kv: &mut self.kv, tokens, prompt, logits }
+    }
+
+    /// Prompt tokens computed, and all of them.
+    pub(crate) fn prefill_progress(&self) -> (usize, usize) {
+        (self.kv.len().min(self.prompt_end), self.prompt_end)
+    }
+
+    /// Samples the next token. `None` when it ends the answer.
+    pub(crate) fn advance(&mut self, logits: &[f32]) -> Option<TokenId> {
+        let token = self.sampler.pick(logits, &self.tokens);
+        if self.stop.contains(&token) {
+            self.finish = Some(Finish::Stop);
+            return None;
+        }
+        self.tokens.push(token);
+        if self.tokens.len() - self.prompt_end >= self.max_tokens {
+            self.finish = Some(Finish::Length);
+        }
+        Some(token)
+    }
+}
+
+impl Request {
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.tokens.is_empty() {
+            return Err(Error::input("the prompt is empty; the model needs at least one token to go on from"));
+        }
+        if self.max_tokens == 0 {
+            return Err(Error::input("0 tokens to generate"));
+        }
+        self.sampling.check()
+    }
+
+    /// Tokens the sequence may come to hold.
+    pub(crate) fn capacity(&self) -> usize {
+        self.tokens.len().saturating_add(self.max_tokens)
+    }
+}
