@@ -7,7 +7,7 @@
 use quant::{Quant, Row};
 
 use crate::exp::exp;
-use crate::lanes::{dots, sum};
+use crate::lanes::{Lanes, dots, max, sum};
 
 #[inline(always)]
 pub(crate) fn dequantize(quant: Quant, row: Row<'_>, out: &mut [f32]) {
@@ -15,23 +15,23 @@ pub(crate) fn dequantize(quant: Quant, row: Row<'_>, out: &mut [f32]) {
 }
 
 #[inline(always)]
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let [sum] = dots(a, [b]);
+pub(crate) fn dot<L: Lanes>(a: &[f32], b: &[f32]) -> f32 {
+    let [sum] = dots::<L, 1>(a, [b]);
     sum
 }
 
 /// `TILE` tokens at a time share each load of `row`.
 #[inline(always)]
-pub(crate) fn dot_rows<const TILE: usize>(row: &[f32], x: &[f32], out: &mut [f32]) {
+pub(crate) fn dot_rows<L: Lanes, const TILE: usize>(row: &[f32], x: &[f32], out: &mut [f32]) {
     let cols = row.len();
     let token = |t: usize| &x[t * cols..][..cols];
     let (tiles, rest) = out.as_chunks_mut::<TILE>();
     let first_of_rest = tiles.len() * TILE;
     for (tile, out) in tiles.iter_mut().enumerate() {
-        *out = dots(row, std::array::from_fn(|t| token(tile * TILE + t)));
+        *out = dots::<L, TILE>(row, std::array::from_fn(|t| token(tile * TILE + t)));
     }
     for (t, out) in rest.iter_mut().enumerate() {
-        *out = dot(row, token(first_of_rest + t));
+        *out = dot::<L>(row, token(first_of_rest + t));
     }
 }
 
@@ -50,8 +50,8 @@ pub(crate) fn add(x: &[f32], y: &mut [f32]) {
 }
 
 #[inline(always)]
-pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
-    let mean = dot(x, x) / x.len() as f32;
+pub(crate) fn rms_norm<L: Lanes>(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+    let mean = dot::<L>(x, x) / x.len() as f32;
     let scale = 1.0 / (mean + eps).sqrt();
     for (out, (x, weight)) in out.iter_mut().zip(x.iter().zip(weight)) {
         *out = weight * (x * scale);
@@ -67,7 +67,7 @@ pub(crate) fn silu_mul(gate: &mut [f32], up: &[f32]) {
 
 #[inline(always)]
 pub(crate) fn softmax(x: &mut [f32]) {
-    let most = x.iter().fold(f32::NEG_INFINITY, |most, x| if *x > most { *x } else { most });
+    let most = max(x);
     for x in x.iter_mut() {
         *x = exp(*x - most);
     }

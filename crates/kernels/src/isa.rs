@@ -3,6 +3,9 @@
 use quant::{Quant, Row};
 
 use crate::generic;
+use crate::lanes::LANES;
+#[cfg(target_arch = "x86_64")]
+use crate::x86_64;
 
 /// An instruction set the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,7 +54,7 @@ struct Functions {
 
 /// Compiles [`generic`] once more, under `$attribute`, as a module with a table of its own.
 macro_rules! instantiate {
-    ($module:ident, $isa:expr, $tile:literal, $(#[$attribute:meta])*) => {
+    ($module:ident, $isa:expr, $lanes:ty, $tile:literal, $(#[$attribute:meta])*) => {
         mod $module {
             use super::*;
 
@@ -68,11 +71,11 @@ macro_rules! instantiate {
             }
             $(#[$attribute])*
             fn dot(a: &[f32], b: &[f32]) -> f32 {
-                generic::dot(a, b)
+                generic::dot::<$lanes>(a, b)
             }
             $(#[$attribute])*
             fn dot_rows(row: &[f32], x: &[f32], out: &mut [f32]) {
-                generic::dot_rows::<$tile>(row, x, out);
+                generic::dot_rows::<$lanes, $tile>(row, x, out);
             }
             $(#[$attribute])*
             fn axpy(a: f32, x: &[f32], y: &mut [f32]) {
@@ -84,7 +87,7 @@ macro_rules! instantiate {
             }
             $(#[$attribute])*
             fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
-                generic::rms_norm(x, weight, eps, out);
+                generic::rms_norm::<$lanes>(x, weight, eps, out);
             }
             $(#[$attribute])*
             fn silu_mul(gate: &mut [f32], up: &[f32]) {
@@ -103,11 +106,11 @@ macro_rules! instantiate {
 }
 
 // The last number is how many tokens share a load of a weight row: as many as their sums fit the registers.
-instantiate!(scalar, Isa::Scalar, 1,);
+instantiate!(scalar, Isa::Scalar, [f32; LANES], 1,);
 #[cfg(target_arch = "x86_64")]
-instantiate!(avx2, Isa::Avx2, 3, #[target_feature(enable = "avx2,fma,f16c")]);
+instantiate!(avx2, Isa::Avx2, x86_64::Avx2, 3, #[target_feature(enable = "avx2,fma,f16c")]);
 #[cfg(target_arch = "x86_64")]
-instantiate!(avx512, Isa::Avx512, 4, #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,fma")]);
+instantiate!(avx512, Isa::Avx512, x86_64::Avx512, 4, #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,fma")]);
 
 impl Kernels {
     /// The kernels for the best instruction set of this CPU.

@@ -6,6 +6,8 @@
 //! tensors or files, and nothing allocates but the scratch its caller keeps.
 
 mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
 
 mod exp;
 mod generic;

@@ -13,7 +13,15 @@ pub(crate) fn decode<const BYTES: usize, const LEN: usize>(
     let blocks = bytes.as_chunks().0;
     for (block, out) in blocks.iter().zip(out.as_chunks_mut().0) {
         decode(block, out);
+        end_of_block();
     }
+}
+
+/// Keeps the compiler from vectorising across blocks, with gathers and scatters, where it should within one: decoding
+/// Q4_0 under AVX-512 is ten times faster with it.
+#[inline(always)]
+pub(crate) fn end_of_block() {
+    std::hint::black_box(());
 }
 
 /// Encodes each run of `LEN` values into `BYTES` bytes.

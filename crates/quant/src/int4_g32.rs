@@ -4,7 +4,7 @@
 //! Scales: bf16 [rows, cols/32]. Value = (q − 8)·scale, exact in f32.
 
 use crate::Row;
-use crate::block::{extreme, inverse};
+use crate::block::{end_of_block, extreme, inverse};
 use crate::float::{bf16_to_f32, f32_to_bf16};
 
 /// Bytes of the values of one group of 32.
@@ -15,14 +15,17 @@ pub(crate) fn dequantize(row: Row<'_>, out: &mut [f32]) {
     let groups = row.values.as_chunks().0.iter().zip(row.scales.as_chunks().0);
     for ((codes, scale), out) in groups.zip(out.as_chunks_mut().0) {
         decode(codes, bf16_to_f32(u16::from_le_bytes(*scale)), out);
+        end_of_block();
     }
 }
 
 #[inline(always)]
 fn decode(codes: &[u8; BYTES], scale: f32, out: &mut [f32; 32]) {
-    for (byte, out) in codes.iter().zip(out.as_chunks_mut::<2>().0) {
-        out[0] = (i32::from(byte & 15) - 8) as f32 * scale;
-        out[1] = (i32::from(byte >> 4) - 8) as f32 * scale;
+    for (word, out) in codes.as_chunks().0.iter().zip(out.as_chunks_mut::<8>().0) {
+        let word = u32::from_le_bytes(*word);
+        for (j, out) in out.iter_mut().enumerate() {
+            *out = ((word >> (4 * j) & 15) as i32 - 8) as f32 * scale;
+        }
     }
 }
 

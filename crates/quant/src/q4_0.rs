@@ -15,11 +15,13 @@ pub(crate) fn dequantize(row: Row<'_>, out: &mut [f32]) {
 #[inline(always)]
 fn decode(bytes: &[u8; BYTES], out: &mut [f32; 32]) {
     let d = f16_at(bytes, 0);
+    let codes: [u8; 16] = std::array::from_fn(|j| bytes[2 + j]);
     let (low, high) = out.split_at_mut(16);
-    for j in 0..16 {
-        let byte = bytes[2 + j];
-        low[j] = d * (i32::from(byte & 15) - 8) as f32;
-        high[j] = d * (i32::from(byte >> 4) - 8) as f32;
+    for (out, code) in low.iter_mut().zip(codes.map(|byte| byte & 15)) {
+        *out = d * (i32::from(code) - 8) as f32;
+    }
+    for (out, code) in high.iter_mut().zip(codes.map(|byte| byte >> 4)) {
+        *out = d * (i32::from(code) - 8) as f32;
     }
 }
 

@@ -14,11 +14,13 @@ pub(crate) fn dequantize(row: Row<'_>, out: &mut [f32]) {
 #[inline(always)]
 fn decode(bytes: &[u8; BYTES], out: &mut [f32; 32]) {
     let (d, m) = (f16_at(bytes, 0), f16_at(bytes, 2));
+    let codes: [u8; 16] = std::array::from_fn(|j| bytes[4 + j]);
     let (low, high) = out.split_at_mut(16);
-    for j in 0..16 {
-        let byte = bytes[4 + j];
-        low[j] = d * f32::from(byte & 15) + m;
-        high[j] = d * f32::from(byte >> 4) + m;
+    for (out, code) in low.iter_mut().zip(codes.map(|byte| byte & 15)) {
+        *out = d * f32::from(code) + m;
+    }
+    for (out, code) in high.iter_mut().zip(codes.map(|byte| byte >> 4)) {
+        *out = d * f32::from(code) + m;
     }
 }
 

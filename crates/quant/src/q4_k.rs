@@ -1,7 +1,7 @@
 //! Q4_K, 144 bytes for 256 values: f16 `d` and `dmin`, the 12 bytes of [`k_scales`], then 128 bytes of nibbles:
 //! each run of 32 bytes holds one group of 32 values in its low halves and the next group in its high halves.
 
-use crate::block::{self, f16_at, put_f16};
+use crate::block::{self, end_of_block, f16_at, put_f16};
 use crate::{Row, k_scales};
 
 /// Bytes of one block of 256 values.
@@ -16,15 +16,14 @@ pub(crate) fn dequantize(row: Row<'_>, out: &mut [f32]) {
 fn decode(bytes: &[u8; BYTES], out: &mut [f32; 256]) {
     let (d, dmin) = (f16_at(bytes, 0), f16_at(bytes, 2));
     let (steps, minima) = k_scales::unpack(&bytes[4..16]);
-    for pair in 0..4 {
-        let codes = &bytes[16 + pair * 32..][..32];
-        for (half, out) in out[pair * 64..][..64].chunks_exact_mut(32).enumerate() {
-            let group = pair * 2 + half;
-            let (step, minimum) = (d * steps[group], dmin * minima[group]);
-            for (out, byte) in out.iter_mut().zip(codes) {
-                *out = step * f32::from(byte >> (4 * half) & 15) - minimum;
-            }
+    let (pairs, outs) = (bytes[16..].as_chunks::<32>().0, out.as_chunks_mut::<32>().0);
+    for (group, out) in outs.iter_mut().enumerate() {
+        let (step, minimum) = (d * steps[group], dmin * minima[group]);
+        let nibbles = pairs[group / 2].map(|byte| byte >> (group % 2 * 4) & 15);
+        for (out, code) in out.iter_mut().zip(nibbles) {
+            *out = step * f32::from(code) - minimum;
         }
+        end_of_block();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Q5_K, 176 bytes for 256 values: as Q4_K, with 32 bytes of fifth bits before the nibbles: bit g of byte l belongs
 //! to value l of group g.
 
-use crate::block::{self, f16_at, put_f16};
+use crate::block::{self, end_of_block, f16_at, put_f16};
 use crate::{Row, k_scales, q4_k};
 
 /// Bytes of one block of 256 values.
@@ -16,17 +16,16 @@ pub(crate) fn dequantize(row: Row<'_>, out: &mut [f32]) {
 fn decode(bytes: &[u8; BYTES], out: &mut [f32; 256]) {
     let (d, dmin) = (f16_at(bytes, 0), f16_at(bytes, 2));
     let (steps, minima) = k_scales::unpack(&bytes[4..16]);
-    let fifth = &bytes[16..48];
-    for pair in 0..4 {
-        let codes = &bytes[48 + pair * 32..][..32];
-        for (half, out) in out[pair * 64..][..64].chunks_exact_mut(32).enumerate() {
-            let group = pair * 2 + half;
-            let (step, minimum) = (d * steps[group], dmin * minima[group]);
-            for ((out, byte), fifth) in out.iter_mut().zip(codes).zip(fifth) {
-                let code = byte >> (4 * half) & 15 | (fifth >> group & 1) << 4;
-                *out = step * f32::from(code) - minimum;
-            }
+    let fifth: [u8; 32] = std::array::from_fn(|l| bytes[16 + l]);
+    let (pairs, outs) = (bytes[48..].as_chunks::<32>().0, out.as_chunks_mut::<32>().0);
+    for (group, out) in outs.iter_mut().enumerate() {
+        let (step, minimum) = (d * steps[group], dmin * minima[group]);
+        let nibbles = pairs[group / 2].map(|byte| byte >> (group % 2 * 4) & 15);
+        let fifths = fifth.map(|bits| (bits >> group & 1) << 4);
+        for ((out, nibble), fifth) in out.iter_mut().zip(nibbles).zip(fifths) {
+            *out = step * f32::from(nibble | fifth) - minimum;
         }
+        end_of_block();
     }
 }
 

@@ -5,7 +5,7 @@
 //! for t < 2, and its upper bits in pair t of the half's 32 bytes.
 
 use crate::Row;
-use crate::block::{self, extreme, f16_at, inverse, put_f16};
+use crate::block::{self, end_of_block, extreme, f16_at, inverse, put_f16};
 
 /// Bytes of one block of 256 values.
 pub(crate) const BYTES: usize = 210;
@@ -21,20 +21,16 @@ pub(crate) fn dequantize(row: Row<'_>, out: &mut [f32]) {
 #[inline(always)]
 fn decode(bytes: &[u8; BYTES], out: &mut [f32; 256]) {
     let d = f16_at(bytes, D);
-    for half in 0..2 {
-        let upper = &bytes[UPPER + half * 32..][..32];
-        for t in 0..4 {
-            let lower = &bytes[half * 64 + t % 2 * 32..][..32];
-            for sixteen in 0..2 {
-                let first = half * 128 + t * 32 + sixteen * 16;
-                let step = d * f32::from(bytes[STEPS + first / 16] as i8);
-                for l in 0..16 {
-                    let (lower, upper) = (lower[sixteen * 16 + l], upper[sixteen * 16 + l]);
-                    let code = lower >> (t / 2 * 4) & 15 | (upper >> (2 * t) & 3) << 4;
-                    out[first + l] = step * (i32::from(code) - 32) as f32;
-                }
-            }
+    let (lower, upper) = (bytes[..UPPER].as_chunks::<32>().0, bytes[UPPER..STEPS].as_chunks::<32>().0);
+    for (group, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        let (half, t) = (group / 4, group % 4);
+        let lower = lower[half * 2 + t % 2].map(|byte| byte >> (t / 2 * 4) & 15);
+        let upper = upper[half].map(|byte| (byte >> (2 * t) & 3) << 4);
+        let steps = [STEPS + group * 2, STEPS + group * 2 + 1].map(|at| d * f32::from(bytes[at] as i8));
+        for l in 0..32 {
+            out[l] = steps[l / 16] * (i32::from(lower[l] | upper[l]) - 32) as f32;
         }
+        end_of_block();
     }
 }
 
