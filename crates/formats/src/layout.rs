@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use base::{Error, Extent, Result};
 
-use crate::checkpoint::TensorEntry;
 use crate::quoted::Quoted;
+use crate::tensor::{TensorEntry, place};
 
 /// Refuses an extent that is not inside the part of the file that holds data.
 pub(crate) fn check_inside(extent: Extent, data: &Range<u64>) -> Result<()> {
@@ -77,9 +77,4 @@ fn err_hole(end: u64, tensor: &TensorEntry) -> Error {
 
 fn err_trailing(bytes: u64) -> Error {
     Error::corrupt(format!("the file goes on for {bytes} bytes after its last tensor"))
-}
-
-/// How an error names a tensor.
-pub(crate) fn place(tensor: &TensorEntry) -> String {
-    format!("tensor {}", Quoted(&tensor.name))
 }

@@ -7,15 +7,24 @@
 
 #![forbid(unsafe_code)]
 
-mod checkpoint;
+// In reading order: a module uses only those above it.
+mod quoted;
+
 mod element;
 mod file;
-pub mod gguf;
+
+mod tensor;
+
 mod layout;
-mod open;
-mod quoted;
+
+pub mod gguf;
 pub mod safetensors;
 
-pub use checkpoint::{Checkpoint, Format, MAX_TENSORS, TensorEntry};
+mod checkpoint;
+
+mod open;
+
+pub use checkpoint::{Checkpoint, Format};
 pub use element::Element;
 pub use open::open;
+pub use tensor::{MAX_TENSORS, TensorEntry};

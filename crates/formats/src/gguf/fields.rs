@@ -7,9 +7,9 @@ use base::{Error, Result};
 use super::value::Strings;
 use crate::quoted::Quoted;
 
-/// The longest header that is read: several times what 500,000 tensors or the largest vocabulary need. What a header
-/// fills in memory is a small multiple of its bytes, so this bounds it for a file of any size.
-const MAX_HEADER_BYTES: u64 = 256 << 20;
+/// The longest header that is read: five times what the largest vocabularies need, and three times 500,000 tensors.
+/// What a header fills in memory is a small multiple of its bytes, so this bounds it for a file of any size.
+const MAX_HEADER_BYTES: u64 = 128 << 20;
 
 /// A header being read.
 pub(super) struct Fields<R> {

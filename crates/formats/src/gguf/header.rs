@@ -10,9 +10,9 @@ use super::metadata::Metadata;
 use super::types::{Block, GgmlType};
 use super::value::{Array, Value, ValueType};
 use super::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, MAX_DIMENSIONS, VERSION};
-use crate::checkpoint::{MAX_TENSORS, TensorEntry};
-use crate::layout::{check_apart, check_inside, place};
+use crate::layout::{check_apart, check_inside};
 use crate::quoted::Quoted;
+use crate::tensor::{MAX_TENSORS, TensorEntry, place};
 
 /// The most keys metadata may have; real files have some fifty.
 const MAX_KEYS: u64 = 8192;
@@ -215,7 +215,7 @@ fn err_magic(magic: [u8; 4]) -> Error {
 
 fn err_big_endian() -> Error {
     Error::unsupported("is a big-endian GGUF file, expected little-endian")
-        .hint("gguf-py's gguf_convert_endian.py turns it around")
+        .hint("gguf-convert-endian of the Python package gguf turns it around")
 }
 
 fn err_version(version: u32) -> Error {

@@ -95,7 +95,7 @@ impl Metadata {
     }
 
     /// A JSON object of all scalars and of the arrays short enough to be settings rather than a vocabulary.
-    pub(super) fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> serde_json::Value {
         let settings = self.iter().filter_map(|(key, value)| Some((key.to_owned(), json(value)?)));
         serde_json::Value::Object(settings.collect::<Map<_, _>>())
     }

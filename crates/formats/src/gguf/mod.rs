@@ -1,21 +1,20 @@
-//! GGUF v3, little-endian: one file, or a numbered set of which the first says everything about the model.
+//! GGUF v3, little-endian: reading the header of a file, and writing a file.
 //!
 //! A file is a magic, a version, two counts, that many metadata entries, that many tensor descriptions, and the
 //! tensors' bytes, each tensor at a multiple of `general.alignment`.
 
-mod fields;
-mod header;
-mod metadata;
-mod set;
-mod split;
 pub mod types;
 mod value;
+
+mod fields;
+mod metadata;
+
+mod header;
+
 pub mod write;
 
 pub use header::{Header, read_header};
 pub use metadata::Metadata;
-pub(crate) use set::open;
-pub(crate) use split::SplitName;
 pub use value::{Array, Strings, Value, ValueType};
 
 /// The first four bytes of every GGUF file.

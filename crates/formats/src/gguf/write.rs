@@ -137,18 +137,14 @@ fn put_tensors(header: &mut Vec<u8>, tensors: &[Tensor], alignment: u64) -> Resu
     let mut pending = VecDeque::new();
     let mut offset = 0u64;
     for tensor in tensors {
-        let put = || {
-            if !names.insert(tensor.name.as_str()) {
-                return Err(Error::input("is given twice"));
-            }
-            let bytes = put_tensor(header, tensor, offset)?;
-            let end = offset.checked_add(bytes).and_then(|end| end.checked_next_multiple_of(alignment));
-            offset = end.ok_or_else(|| Error::input("ends where no file can"))?;
-            Ok(bytes)
-        };
-        let mut put = put;
-        let bytes = put().within(|| format!("tensor {}", Quoted(&tensor.name)))?;
+        if !names.insert(tensor.name.as_str()) {
+            return Err(Error::input(format!("tensor {} is given twice", Quoted(&tensor.name))));
+        }
+        let place = || format!("tensor {}", Quoted(&tensor.name));
+        let bytes = put_tensor(header, tensor, offset).within(place)?;
         pending.push_back((tensor.name.clone(), bytes));
+        let end = offset.checked_add(bytes).and_then(|end| end.checked_next_multiple_of(alignment));
+        offset = end.ok_or_else(|| Error::input("ends where no file can").within(place()))?;
     }
     Ok(pending)
 }

@@ -8,15 +8,15 @@ use std::io::{BufReader, Read};
 use std::ops::Range;
 
 use base::{Context, Error, Extent, FileId, Result};
+use quant::Quant;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::checkpoint::{MAX_TENSORS, TensorEntry};
 use crate::element::Element;
 use crate::file::err_json;
 use crate::layout::{check_covering, check_inside};
 use crate::quoted::Quoted;
-use quant::Quant;
+use crate::tensor::{MAX_TENSORS, TensorEntry};
 
 /// The longest header there may be; the limit of the reference implementation.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -30,13 +30,15 @@ const MAX_DIMENSIONS: usize = 8;
 pub fn read_header(source: impl Read, file: FileId, file_bytes: u64) -> Result<Vec<TensorEntry>> {
     let mut source = BufReader::with_capacity(64 << 10, source);
     let data = data_of(&mut source, file_bytes)?;
-    let mut entries = Entries { file, data: &data, tensors: Vec::new(), refusal: None };
+    let mut entries = Entries { file, data: &data, tensors: Vec::new(), unread: None, refusal: None };
     let mut json = serde_json::Deserializer::from_reader(source.take(data.start - 8));
     let parsed = entries.deserialize(&mut json).and_then(|()| json.end());
     if let Some(refusal) = entries.refusal {
         return Err(refusal);
     }
-    parsed.map_err(|error| err_json(&error)).within(|| "the header")?;
+    if let Err(error) = parsed {
+        return Err(err_header(&error, entries.unread.as_deref()));
+    }
     check_covering(&entries.tensors, &data)?;
     Ok(entries.tensors)
 }
@@ -65,6 +67,8 @@ struct Entries<'a> {
     file: FileId,
     data: &'a Range<u64>,
     tensors: Vec<TensorEntry>,
+    /// The tensor whose description could not be read.
+    unread: Option<String>,
     /// Why reading stopped, when it was not the JSON.
     refusal: Option<Error>,
 }
@@ -98,8 +102,8 @@ impl<'de> Visitor<'de> for &mut Entries<'_> {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
-            let entry = entry(name, map.next_value()?, self.file, self.data);
-            match entry {
+            let description = map.next_value().inspect_err(|_| self.unread = Some(name.clone()))?;
+            match entry(name, description, self.file, self.data) {
                 Ok(entry) if self.tensors.len() < MAX_TENSORS => self.tensors.push(entry),
                 Ok(_) => return Err(self.refuse(err_too_many())),
                 Err(error) => return Err(self.refuse(error)),
@@ -198,6 +202,11 @@ impl<'de> Deserialize<'de> for Shape {
 
         json.deserialize_seq(Sizes)
     }
+}
+
+fn err_header(error: &serde_json::Error, unread: Option<&str>) -> Error {
+    let places = unread.map(|name| format!("tensor {}", Quoted(name)));
+    places.into_iter().fold(err_json(error), Error::within).within("the header")
 }
 
 fn err_length(header_bytes: u64, file_bytes: u64) -> Error {

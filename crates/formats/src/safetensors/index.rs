@@ -12,25 +12,25 @@ use base::{Context, Error, FileId, Result};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
-use crate::checkpoint::{MAX_TENSORS, TensorEntry};
 use crate::file::{err_json, open_file};
 use crate::quoted::Quoted;
+use crate::tensor::{MAX_TENSORS, TensorEntry};
 
 /// The longest index that is read; one of 500,000 tensors has 60 MB.
 const MAX_INDEX_BYTES: u64 = 512 << 20;
 
 /// The contents of an index.
 #[derive(Debug)]
-pub(super) struct Index {
+pub(crate) struct Index {
     /// The files, by their names within the folder, sorted.
-    pub(super) files: Vec<String>,
+    pub(crate) files: Vec<String>,
     /// Each tensor and the file it is said to be in.
     tensors: Vec<(Box<str>, FileId)>,
 }
 
 impl Index {
     /// Reads the index at `path`. Refuses a file name that leads out of the folder.
-    pub(super) fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let (file, bytes) = open_file(path)?;
         let read = || {
             if bytes > MAX_INDEX_BYTES {
@@ -58,7 +58,7 @@ impl Index {
     }
 
     /// Refuses an index that names a tensor its file does not hold. Files may hold more than the index names.
-    pub(super) fn check(&self, found: &HashMap<&str, &TensorEntry>) -> Result<()> {
+    pub(crate) fn check(&self, found: &HashMap<&str, &TensorEntry>) -> Result<()> {
         for (name, file) in &self.tensors {
             if found.get(name.as_ref()).is_none_or(|tensor| tensor.extent.file != *file) {
                 return Err(err_missing(name, &self.files[file.0 as usize]));

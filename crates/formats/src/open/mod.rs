@@ -1,5 +1,10 @@
 //! Deciding what a path is: a GGUF file, a folder of safetensors, a folder with a GGUF file.
 
+mod split;
+
+mod gguf;
+mod safetensors;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
@@ -7,10 +12,9 @@ use std::path::Path;
 
 use base::{Context, Error, Result};
 
+use self::split::SplitName;
 use crate::checkpoint::Checkpoint;
-use crate::gguf::{self, SplitName};
 use crate::quoted::Quoted;
-use crate::safetensors;
 
 /// Opens the model at `path`: a GGUF file (of a split model, any of its files), a folder with `config.json` and
 /// safetensors files, or a folder that holds one GGUF model.

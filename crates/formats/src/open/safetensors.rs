@@ -1,25 +1,25 @@
-//! Opening a folder as Hugging Face lays it out.
+//! Opening a folder as Hugging Face lays it out: `config.json`, and one file of tensors or several with an index.
 
 use std::path::{Path, PathBuf};
 
 use base::{Context, Error, FileId, Result};
 
-use super::header::read_header;
-use super::index::Index;
-use crate::checkpoint::{Checkpoint, Format, MAX_TENSORS, TensorEntry, by_name};
+use crate::checkpoint::{Checkpoint, Format};
 use crate::file::{open_file, read_json, read_json_if_there};
 use crate::gguf::Metadata;
+use crate::safetensors::{Index, read_header};
+use crate::tensor::{MAX_TENSORS, TensorEntry, by_name};
 
 const SINGLE_FILE: &str = "model.safetensors";
 const INDEX_FILE: &str = "model.safetensors.index.json";
 
 /// Whether a folder with files of these names holds a safetensors model.
-pub(crate) fn holds_model(names: &[String]) -> bool {
+pub(super) fn holds_model(names: &[String]) -> bool {
     names.iter().any(|name| name == INDEX_FILE || name.ends_with(".safetensors"))
 }
 
 /// Opens the model in `folder`, which has files of these names.
-pub(crate) fn open(folder: &Path, names: &[String]) -> Result<Checkpoint> {
+pub(super) fn open(folder: &Path, names: &[String]) -> Result<Checkpoint> {
     let config = read_json(&folder.join("config.json"))?;
     let generation_config = read_json_if_there(&folder.join("generation_config.json"))?;
     let index = match single_file(names) {
@@ -32,7 +32,7 @@ pub(crate) fn open(folder: &Path, names: &[String]) -> Result<Checkpoint> {
         None => single_file(names).map(std::slice::from_ref).unwrap_or_default(),
     };
     let files: Vec<PathBuf> = shards.iter().map(|name| folder.join(name)).collect();
-    let tensors = read_files(&files).within(|| folder.display())?;
+    let tensors = read_files(&files)?;
     let named = by_name(&tensors, &files)?;
     if let Some(index) = &index {
         index.check(&named).within(|| folder.join(INDEX_FILE).display().to_string())?;
@@ -66,7 +66,8 @@ fn read_files(files: &[PathBuf]) -> Result<Vec<TensorEntry>> {
         let entries = read_header(file, FileId(index as u32), bytes).within(|| path.display())?;
         tensors.extend(entries);
         if tensors.len() > MAX_TENSORS {
-            return Err(Error::corrupt(format!("the model has more than {MAX_TENSORS} tensors")));
+            return Err(Error::corrupt(format!("the model has more than {MAX_TENSORS} tensors"))
+                .within(path.display()));
         }
     }
     Ok(tensors)

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use base::{Context, Error, FileId, Result};
 
-use super::header::{Header, read_header};
-use super::metadata::Metadata;
 use super::split::SplitName;
-use crate::checkpoint::{Checkpoint, Format, MAX_TENSORS, by_name};
+use crate::checkpoint::{Checkpoint, Format};
 use crate::file::open_file;
+use crate::gguf::{Header, Metadata, read_header};
 use crate::quoted::Quoted;
+use crate::tensor::{MAX_TENSORS, by_name};
 
 const SPLIT_NO: &str = "split.no";
 const SPLIT_COUNT: &str = "split.count";
@@ -17,7 +17,7 @@ const SPLIT_TENSORS: &str = "split.tensors.count";
 const ARCHITECTURE: &str = "general.architecture";
 
 /// Opens the model that the file at `path` is, or is a part of.
-pub(crate) fn open(path: &Path) -> Result<Checkpoint> {
+pub(super) fn open(path: &Path) -> Result<Checkpoint> {
     let files = files_of(path);
     let mut tensors = Vec::new();
     let mut metadata = Metadata::default();
@@ -27,7 +27,8 @@ pub(crate) fn open(path: &Path) -> Result<Checkpoint> {
         check_split(&header.metadata, first, index as u64, files.len() as u64).within(|| path.display())?;
         tensors.extend(header.tensors);
         if tensors.len() > MAX_TENSORS {
-            return Err(Error::corrupt(format!("the model has more than {MAX_TENSORS} tensors")));
+            return Err(Error::corrupt(format!("the model has more than {MAX_TENSORS} tensors"))
+                .within(path.display()));
         }
         if index == 0 {
             metadata = header.metadata;

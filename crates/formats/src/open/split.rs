@@ -2,17 +2,17 @@
 
 /// The name of one file of a split model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct SplitName {
+pub(super) struct SplitName {
     stem: String,
     /// Which of them, from 0.
-    pub(crate) index: u32,
+    pub(super) index: u32,
     /// How many there are, at least 1.
-    pub(crate) count: u32,
+    pub(super) count: u32,
 }
 
 impl SplitName {
     /// `None` when `file_name` is not of this form.
-    pub(crate) fn parse(file_name: &str) -> Option<Self> {
+    pub(super) fn parse(file_name: &str) -> Option<Self> {
         let (rest, count) = file_name.strip_suffix(".gguf")?.rsplit_once("-of-")?;
         let (stem, number) = rest.rsplit_once('-')?;
         let (number, count) = (five_digits(number)?, five_digits(count)?);
@@ -21,7 +21,7 @@ impl SplitName {
     }
 
     /// The name of file `index` of the same set.
-    pub(crate) fn sibling(&self, index: u32) -> String {
+    pub(super) fn sibling(&self, index: u32) -> String {
         format!("{}-{:05}-of-{:05}.gguf", self.stem, index + 1, self.count)
     }
 }
