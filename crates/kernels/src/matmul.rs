@@ -197,6 +197,7 @@ fn dequantize_rows(kernels: &Kernels, w: Matrix<'_>, first: usize, out: &mut [f3
 /// The first `len` floats of `buffer`, grown when it is shorter.
 fn grown(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     if buffer.len() < len {
+        buffer.reserve_exact(len - buffer.len());
         buffer.resize(len, 0.0);
     }
     &mut buffer[..len]

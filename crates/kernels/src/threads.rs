@@ -159,6 +159,8 @@ impl Threads {
         let mine = shared.claim(work, chunks);
         shared.gate.fetch_and(!OPEN, Ordering::AcqRel);
         shared.wait_until_empty();
+        // SAFETY: as above, again; the borrow of `work` ends with this function, so no copy may stay behind.
+        unsafe { *shared.job.get() = None };
         mine.err().or(lock(&shared.panic).take())
     }
 

@@ -1,4 +1,13 @@
-//! Walking a row block by block.
+//! A row, and walking it block by block.
+
+/// The bytes of one row.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// Its part of the value plane.
+    pub values: &'a [u8],
+    /// The scales that cover it; empty for self-contained formats.
+    pub scales: &'a [u8],
+}
 
 /// Decodes each block of `BYTES` bytes into `LEN` values.
 ///

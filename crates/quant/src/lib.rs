@@ -5,9 +5,10 @@
 //! everything is read a little-endian number at a time.
 #![forbid(unsafe_code)]
 
-mod block;
 pub mod float;
-mod matrix;
+
+mod block;
+mod planes;
 
 mod fp8_b128;
 mod int4_g32;
@@ -24,5 +25,9 @@ mod q8_0;
 
 mod quant;
 
-pub use matrix::{Matrix, Row};
-pub use quant::{Encoded, Planes, Quant};
+mod matrix;
+
+pub use block::Row;
+pub use matrix::Matrix;
+pub use planes::{Encoded, Planes};
+pub use quant::Quant;

@@ -1,10 +1,10 @@
-//! A borrowed quantized matrix and its rows.
+//! A borrowed quantized matrix, cut into rows.
 
 use std::fmt;
 
 use base::{Error, Result};
 
-use crate::Quant;
+use crate::{Quant, Row};
 
 /// A quantized matrix, [rows, cols], row-major, over borrowed bytes.
 ///
@@ -22,15 +22,6 @@ pub struct Matrix<'a> {
     rows_per_scale: usize,
     /// Rows of the first row of scales that lie before the matrix: a cut may fall inside an fp8 block.
     skipped: usize,
-}
-
-/// The bytes of one row.
-#[derive(Clone, Copy, Debug)]
-pub struct Row<'a> {
-    /// Its part of the value plane.
-    pub values: &'a [u8],
-    /// The scales that cover it; empty for self-contained formats.
-    pub scales: &'a [u8],
 }
 
 impl<'a> Matrix<'a> {

@@ -4,7 +4,9 @@ use std::fmt;
 
 use base::{Error, Result};
 
-use crate::{Row, block, fp8_b128, int4_g32, plain, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0};
+use crate::{
+    Encoded, Planes, Row, block, fp8_b128, int4_g32, plain, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0,
+};
 
 /// How rows of weights are spelled in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,24 +38,6 @@ pub enum Quant {
     Int4G32,
     /// fp8 e4m3, and an f32 scale for each 128×128 block in a plane of its own.
     Fp8B128,
-}
-
-/// Bytes of the value plane and of the scale plane of a matrix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Planes {
-    /// Bytes of values; of whole blocks where a format keeps scales among them.
-    pub values: usize,
-    /// Bytes of scales kept apart; 0 where there is no such plane.
-    pub scales: usize,
-}
-
-/// A quantized matrix, as [`Quant::quantize_matrix`] makes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encoded {
-    /// The value plane.
-    pub values: Vec<u8>,
-    /// The scale plane; empty where there is none.
-    pub scales: Vec<u8>,
 }
 
 /// One row of the table of formats.

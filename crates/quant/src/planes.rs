@@ -1,0 +1,19 @@
+//! The two planes a matrix is stored in.
+
+/// Bytes of the value plane and of the scale plane of a matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Planes {
+    /// Bytes of values; of whole blocks where a format keeps scales among them.
+    pub values: usize,
+    /// Bytes of scales kept apart; 0 where there is no such plane.
+    pub scales: usize,
+}
+
+/// A quantized matrix, as [`Quant::quantize_matrix`] makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// The value plane.
+    pub values: Vec<u8>,
+    /// The scale plane; empty where there is none.
+    pub scales: Vec<u8>,
+}
