@@ -1,1 +1,29 @@
-//! Tokens and chat.
+//! Tokens and chat: text to the ids a model reads, ids back to text, conversations to prompts.
+//!
+//! A [`Tokenizer`] is opened from whatever the model ships (`tokenizer.json`, `tiktoken.model`, or the vocabulary
+//! inside a GGUF file) and is byte-level BPE in all three cases; other kinds are refused by name. A [`ChatTemplate`]
+//! turns messages into a [`Rendered`] prompt. A [`Detokenizer`] turns ids back into text as they come, whole
+//! characters only.
+//!
+//! One promise holds across the crate: **text from a user never becomes a control token.** [`Tokenizer::encode`]
+//! knows no control tokens at all; they enter a prompt only where a chat template wrote them, which
+//! [`ChatTemplate::render`] keeps apart from what the messages said.
+
+#![forbid(unsafe_code)]
+
+mod bpe;
+mod byte_level;
+mod chat;
+mod control;
+mod detokenize;
+mod files;
+mod load;
+mod normalize;
+mod pretokenize;
+mod quoted;
+mod tokenizer;
+mod vocabulary;
+
+pub use chat::{ChatOptions, ChatTemplate, Message, Part, Rendered, ToolCall};
+pub use detokenize::Detokenizer;
+pub use tokenizer::Tokenizer;

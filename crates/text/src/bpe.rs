@@ -1,0 +1,178 @@
+//! Byte-pair encoding: a word's bytes are merged, best pair first, until no pair is known.
+//!
+//! "Best" is the place of the pair in the list of merges or, for vocabularies that have no such list (tiktoken, some
+//! GGUF files), the id of the token it becomes. Both are exact: a list of merges made up from the ranks is not,
+//! because it has to order two ways of making the same token where the ranks leave that to the position.
+//! Equal ranks merge leftmost first.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+
+use base::{Error, Result, TokenId};
+
+use crate::quoted::quoted;
+use crate::vocabulary::Vocabulary;
+
+/// How a word becomes tokens.
+pub(crate) struct Bpe {
+    order: Order,
+    /// The token of each single byte.
+    bytes: [Option<TokenId>; 256],
+    /// Whether a word that is a token is taken as it is, before merging.
+    pub whole_words: bool,
+}
+
+/// Which pair is merged first, and into what.
+enum Order {
+    /// Rank and merged token of each pair in the list of merges.
+    Merges(HashMap<(TokenId, TokenId), (u32, TokenId)>),
+    /// Any pair whose bytes are a token; the smallest id first.
+    Ids,
+}
+
+/// Working memory of [`Bpe::encode`], kept from word to word.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    symbols: Vec<Symbol>,
+    pairs: BinaryHeap<Reverse<Pair>>,
+}
+
+/// A stretch of the word that is one token so far, linked to its neighbours by their places in the list.
+#[derive(Clone, Copy)]
+struct Symbol {
+    id: TokenId,
+    start: usize,
+    end: usize,
+    previous: usize,
+    next: usize,
+}
+
+/// No neighbour.
+const NONE: usize = usize::MAX;
+
+/// A merge that was possible when it was queued. Ordered by rank, then by place.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Pair {
+    rank: u32,
+    left: usize,
+    ids: (TokenId, TokenId),
+    merged: TokenId,
+}
+
+impl Bpe {
+    /// Merges in the order of `merges`, pairs of byte strings. `is_control` says of a merged token whether it is one
+    /// that text must not become; such merges are left out. Refuses a merge that names no token.
+    pub fn by_merges(
+        vocabulary: &Vocabulary,
+        merges: impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>,
+        is_control: impl Fn(&[u8]) -> bool,
+    ) -> Result<Self> {
+        let mut order = HashMap::with_capacity(merges.size_hint().0.min(vocabulary.len()));
+        for (rank, merge) in (0..).zip(merges) {
+            let (left, right) = merge?;
+            let merged = [&left[..], &right].concat();
+            let tokens = [&left, &right, &merged].map(|bytes| vocabulary.text_token(bytes));
+            if let [Some(left), Some(right), Some(merged)] = tokens {
+                order.insert((left, right), (rank, merged));
+                continue;
+            }
+            let unknown = [&left, &right, &merged].into_iter().zip(tokens).find(|(_, token)| token.is_none());
+            if let Some((bytes, _)) = unknown.filter(|(bytes, _)| !is_control(bytes)) {
+                return Err(err_merge(rank, bytes));
+            }
+        }
+        order.shrink_to_fit();
+        Ok(Self::new(vocabulary, Order::Merges(order)))
+    }
+
+    /// Merges whatever becomes the token of the smallest id.
+    pub fn by_ids(vocabulary: &Vocabulary) -> Self {
+        Self { whole_words: true, ..Self::new(vocabulary, Order::Ids) }
+    }
+
+    fn new(vocabulary: &Vocabulary, order: Order) -> Self {
+        let bytes = std::array::from_fn(|byte| vocabulary.text_token(&[byte as u8]));
+        Self { order, bytes, whole_words: false }
+    }
+
+    /// Appends the tokens of `word` to `ids`.
+    pub fn encode(
+        &self,
+        vocabulary: &Vocabulary,
+        word: &[u8],
+        scratch: &mut Scratch,
+        ids: &mut Vec<TokenId>,
+    ) -> Result<()> {
+        if self.whole_words || word.len() == 1 {
+            if let Some(id) = vocabulary.text_token(word) {
+                ids.push(id);
+                return Ok(());
+            }
+        }
+        let Scratch { symbols, pairs } = scratch;
+        self.start(word, symbols)?;
+        pairs.clear();
+        for left in 0..symbols.len() {
+            pairs.extend(self.pair_at(vocabulary, word, symbols, left).map(Reverse));
+        }
+
+        while let Some(Reverse(pair)) = pairs.pop() {
+            let Some(right) = mergeable(symbols, &pair) else { continue };
+            let Symbol { end, next, .. } = symbols[right];
+            symbols[right].end = symbols[right].start; // gone
+            let left = &mut symbols[pair.left];
+            (left.id, left.end, left.next) = (pair.merged, end, next);
+            let previous = left.previous;
+            if next != NONE {
+                symbols[next].previous = pair.left;
+            }
+            pairs.extend(self.pair_at(vocabulary, word, symbols, pair.left).map(Reverse));
+            if previous != NONE {
+                pairs.extend(self.pair_at(vocabulary, word, symbols, previous).map(Reverse));
+            }
+        }
+
+        ids.extend(symbols.iter().filter(|symbol| symbol.start < symbol.end).map(|symbol| symbol.id));
+        Ok(())
+    }
+
+    /// One symbol a byte.
+    fn start(&self, word: &[u8], symbols: &mut Vec<Symbol>) -> Result<()> {
+        symbols.clear();
+        for (place, byte) in word.iter().enumerate() {
+            let id = self.bytes[usize::from(*byte)].ok_or_else(|| err_byte(*byte))?;
+            let previous = place.checked_sub(1).unwrap_or(NONE);
+            let next = if place + 1 < word.len() { place + 1 } else { NONE };
+            symbols.push(Symbol { id, start: place, end: place + 1, previous, next });
+        }
+        Ok(())
+    }
+
+    /// The merge of symbol `left` with its right neighbour, if they merge.
+    fn pair_at(&self, vocabulary: &Vocabulary, word: &[u8], symbols: &[Symbol], left: usize) -> Option<Pair> {
+        let (a, b) = (symbols[left], *symbols.get(symbols[left].next)?);
+        let ids = (a.id, b.id);
+        let (rank, merged) = match &self.order {
+            Order::Merges(merges) => *merges.get(&ids)?,
+            Order::Ids => vocabulary.text_token(&word[a.start..b.end]).map(|id| (id, id))?,
+        };
+        Some(Pair { rank, left, ids, merged })
+    }
+}
+
+/// The right symbol of `pair`, if both sides are still what they were when it was queued.
+fn mergeable(symbols: &[Symbol], pair: &Pair) -> Option<usize> {
+    let left = symbols[pair.left];
+    let right = symbols.get(left.next)?;
+    let unchanged = left.start < left.end && (left.id, right.id) == pair.ids;
+    unchanged.then_some(left.next)
+}
+
+fn err_merge(rank: u32, bytes: &[u8]) -> Error {
+    let text = quoted(&String::from_utf8_lossy(bytes));
+    Error::corrupt(format!("merge {rank} needs {text}, which is not in the vocabulary"))
+}
+
+fn err_byte(byte: u8) -> Error {
+    Error::corrupt(format!("the vocabulary has no token for byte 0x{byte:02x}"))
+}

@@ -1,0 +1,47 @@
+//! Opening a tokenizer: one file per way of writing a vocabulary down.
+
+mod gguf;
+mod hugging_face;
+mod pre;
+mod settings;
+mod tiktoken;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use base::{Context, Error, Result, TokenId};
+use formats::Checkpoint;
+use serde_json::Value;
+
+pub(crate) use gguf::open as gguf;
+pub(crate) use settings::Settings;
+
+use crate::files::{MAX_VOCABULARY_BYTES, read};
+use crate::tokenizer::Tokenizer;
+
+/// The tokenizer in a folder as Hugging Face publishes them.
+pub(crate) fn folder(root: &Path) -> Result<Tokenizer> {
+    let settings = Settings::read(root)?;
+    let path = root.join("tokenizer.json");
+    if let Some(json) = read(&path, MAX_VOCABULARY_BYTES)? {
+        return hugging_face::parse(&json, &settings).within(|| path.display());
+    }
+    let path = root.join("tiktoken.model");
+    if let Some(ranks) = read(&path, MAX_VOCABULARY_BYTES)? {
+        return tiktoken::parse(&ranks, &settings).within(|| path.display());
+    }
+    Err(Error::input("has no tokenizer: neither tokenizer.json nor tiktoken.model").within(root.display()))
+}
+
+/// The stop tokens that the model's configuration names, as far as the vocabulary has them.
+pub(crate) fn configured_stops(checkpoint: &Checkpoint, tokens: usize) -> BTreeSet<TokenId> {
+    let config = &checkpoint.config;
+    let places = [Some(config), config.get("text_config"), checkpoint.generation_config.as_ref()];
+    let named = places.into_iter().flatten().filter_map(|config| config.get("eos_token_id"));
+    let ids = named.flat_map(|value| match value {
+        Value::Array(ids) => ids.iter().collect(),
+        id => vec![id],
+    });
+    let known = |id: &TokenId| usize::try_from(*id).is_ok_and(|id| id < tokens);
+    ids.filter_map(|id| TokenId::try_from(id.as_u64()?).ok()).filter(known).collect()
+}

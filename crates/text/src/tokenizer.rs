@@ -1,0 +1,165 @@
+//! Text to ids and back.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use base::{Context, Result, TokenId};
+use formats::{Checkpoint, Format};
+
+use crate::bpe::{Bpe, Scratch};
+use crate::chat::{self, Part, Rendered};
+use crate::control::{Literal, Literals};
+use crate::detokenize::Detokenizer;
+use crate::load;
+use crate::normalize::Normalization;
+use crate::pretokenize::Pretokenizer;
+use crate::vocabulary::{Kind, Vocabulary};
+
+/// The tokenizer of a model.
+///
+/// Ids of ordinary text are those of the model's own tokenizer (Hugging Face `tokenizers`, tiktoken). The one
+/// deliberate difference: spellings of control tokens inside text, such as `<|im_end|>`, stay text.
+///
+/// Decoding what was encoded gives the text back, except that a tokenizer which normalizes (Qwen's do: NFC) gives the
+/// normalized text.
+pub struct Tokenizer {
+    pub(crate) vocabulary: Vocabulary,
+    pub(crate) bpe: Bpe,
+    pub(crate) pretokenizer: Pretokenizer,
+    /// Applied to text in this order, before it is split.
+    pub(crate) normalizations: Vec<Normalization>,
+    /// Recognised in what a template writes, never in what a user writes.
+    pub(crate) controls: Arc<Literals>,
+    /// Recognised in any text.
+    pub(crate) added: Literals,
+    pub(crate) bos: Option<TokenId>,
+    pub(crate) adds_bos: bool,
+    pub(crate) stop: BTreeSet<TokenId>,
+    /// `bos_token`, `eos_token` and so on, as templates know them.
+    pub(crate) names: BTreeMap<String, String>,
+}
+
+impl Tokenizer {
+    /// The tokenizer that comes with a model: `tokenizer.json`, else `tiktoken.model`, else the vocabulary inside
+    /// the GGUF file. Fails when there is none, when it is of a kind that is not supported, and when it contradicts
+    /// itself.
+    pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
+        let mut this = match checkpoint.format {
+            Format::Gguf => load::gguf(&checkpoint.metadata).within(|| checkpoint.root.display())?,
+            Format::Safetensors => load::folder(&checkpoint.root)?,
+        };
+        this.stop.extend(load::configured_stops(checkpoint, this.vocabulary.len()));
+        this.stop.extend(chat::turn_ends(checkpoint, &this));
+        Ok(this)
+    }
+
+    /// The ids of `text`, which never contain a control token: their spellings are split like any other text.
+    pub fn encode(&self, text: &str) -> Result<Vec<TokenId>> {
+        let mut ids = Vec::with_capacity(text.len() / 3);
+        self.encode_onto(text, &mut ids)?;
+        Ok(ids)
+    }
+
+    /// As [`Tokenizer::encode`], after the start token if this model wants one: for text to be continued as it is.
+    pub fn encode_prompt(&self, text: &str) -> Result<Vec<TokenId>> {
+        let mut ids = Vec::with_capacity(text.len() / 3 + 1);
+        ids.extend(self.bos.filter(|_| self.adds_bos));
+        self.encode_onto(text, &mut ids)?;
+        Ok(ids)
+    }
+
+    /// The ids of a rendered conversation, after the start token if this model wants one and the template did not
+    /// write it.
+    pub fn encode_rendered(&self, prompt: &Rendered) -> Result<Vec<TokenId>> {
+        let mut ids = Vec::new();
+        let starts_itself =
+            matches!(prompt.parts.first(), Some(Part::Control { id, .. }) if Some(*id) == self.bos);
+        ids.extend(self.bos.filter(|_| self.adds_bos && !starts_itself));
+        for part in &prompt.parts {
+            match part {
+                Part::Control { id, .. } => ids.push(*id),
+                Part::Text(text) => self.encode_onto(text, &mut ids)?,
+            }
+        }
+        Ok(ids)
+    }
+
+    /// The text of `ids`, control tokens spelled out. Bytes that are no UTF-8 become U+FFFD; ids the model does not
+    /// have stand for nothing.
+    pub fn decode(&self, ids: &[TokenId]) -> String {
+        let bytes: Vec<u8> = ids.iter().filter_map(|id| self.piece(*id)).flatten().copied().collect();
+        match String::from_utf8_lossy(&bytes) {
+            Cow::Borrowed(_) => String::from_utf8(bytes).unwrap_or_default(),
+            Cow::Owned(text) => text,
+        }
+    }
+
+    /// A [`Detokenizer`], for ids that come one at a time.
+    pub fn detokenizer(&self) -> Detokenizer<'_> {
+        Detokenizer::new(self)
+    }
+
+    /// The bytes of one token, which need not be whole characters; `None` for an id the model does not have.
+    pub fn piece(&self, id: TokenId) -> Option<&[u8]> {
+        self.vocabulary.bytes(id)
+    }
+
+    /// The control token spelled `text`.
+    pub fn id_of(&self, text: &str) -> Option<TokenId> {
+        self.controls.get(text).map(|literal| literal.id)
+    }
+
+    /// How many ids there are; all ids are less. The model's output may be wider, as it is often padded.
+    pub fn vocab_size(&self) -> usize {
+        self.vocabulary.len()
+    }
+
+    /// Whether `id` steers the model and is never made from text: what the vocabulary calls special, and also
+    /// markers like `<think>`.
+    pub fn is_control(&self, id: TokenId) -> bool {
+        self.vocabulary.kind(id) == Some(Kind::Control)
+    }
+
+    /// The tokens that end an answer: those of `config.json`, `generation_config.json` and the tokenizer, and what
+    /// the chat template writes after an answer.
+    pub fn stop_tokens(&self) -> &BTreeSet<TokenId> {
+        &self.stop
+    }
+
+    /// The start token, if there is one.
+    pub fn bos(&self) -> Option<TokenId> {
+        self.bos
+    }
+
+    /// Whether a prompt of this model begins with [`Tokenizer::bos`].
+    pub fn adds_bos(&self) -> bool {
+        self.adds_bos && self.bos.is_some()
+    }
+
+    fn encode_onto(&self, text: &str, ids: &mut Vec<TokenId>) -> Result<()> {
+        let mut scratch = Scratch::default();
+        let mut done = 0;
+        while let Some(found) = self.added.find(text, done) {
+            self.encode_words(&text[done..found.start], &mut scratch, ids)?;
+            ids.push(found.literal.id);
+            done = found.end;
+        }
+        self.encode_words(&text[done..], &mut scratch, ids)
+    }
+
+    fn encode_words(&self, text: &str, scratch: &mut Scratch, ids: &mut Vec<TokenId>) -> Result<()> {
+        let text = self.normalizations.iter().fold(Cow::Borrowed(text), |text, form| form.apply(text));
+        self.pretokenizer
+            .split(&text, &mut |word| self.bpe.encode(&self.vocabulary, word.as_bytes(), scratch, ids))
+    }
+}
+
+/// The literals of one kind among the tokens of `vocabulary`; `how` gives those that are recognised in a special way.
+pub(crate) fn literals(vocabulary: &Vocabulary, kind: Kind, how: &BTreeMap<TokenId, Literal>) -> Literals {
+    let plain = |(id, bytes): (TokenId, &[u8])| {
+        let text = std::str::from_utf8(bytes).ok()?;
+        Some(how.get(&id).cloned().unwrap_or_else(|| Literal::plain(id, text)))
+    };
+    Literals::new(vocabulary.of_kind(kind).filter_map(plain))
+}
