@@ -1,2 +1,60 @@
-//! The one binary.
-fn main() {}
+//! The one binary: `tidemill`.
+//!
+//! A command turns what was typed into calls of the engine and prints what came of them. Answers go to stdout, all
+//! else to stderr; with `--json` stdout holds exactly one JSON object.
+#![forbid(unsafe_code)]
+
+mod args;
+mod terminal;
+mod models;
+mod summary;
+mod session;
+mod run;
+mod chat;
+mod plan;
+mod inspect;
+mod tokenize;
+mod logits;
+mod eval;
+mod probe;
+mod doctor;
+
+use std::process::ExitCode;
+
+use base::{Error, Kind, Result};
+use clap::Parser;
+
+use args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match dispatch(args.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn dispatch(command: Command) -> Result<()> {
+    match command {
+        Command::Run(args) => run::run(&args),
+        Command::Chat(args) => chat::chat(&args),
+        Command::Plan(args) => plan::plan(&args),
+        Command::Inspect(args) => inspect::inspect(&args),
+        Command::Tokenize(args) => tokenize::tokenize(&args),
+        Command::Logits(args) => logits::logits(&args),
+        Command::Eval(args) => eval::eval(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
+    }
+}
+
+/// Says what went wrong and what to type next; 2 when it was the input, 1 when it happened while running.
+fn fail(error: &Error) -> ExitCode {
+    terminal::note(&format!("error: {error}"));
+    if let Some(next) = error.next_step() {
+        terminal::note(&format!("try: {next}"));
+    }
+    match error.kind() {
+        Kind::Io | Kind::Cancelled => ExitCode::from(1),
+        Kind::Input | Kind::Unsupported | Kind::Corrupt | Kind::Budget => ExitCode::from(2),
+    }
+}

@@ -25,6 +25,9 @@ use crate::sequence::{Event, Finish, Request, Sequence, SequenceId};
 use crate::stats::{StepReport, Totals};
 use crate::{IoMode, Options, machine};
 
+/// Hears the logits of one token: its place in the text, and `[vocab]` numbers.
+pub type Each<'a> = &'a mut dyn FnMut(usize, &[f32]) -> Result<()>;
+
 /// A loaded model that generates for any number of sequences at once.
 pub struct Engine {
     manifest: Arc<Manifest>,
@@ -199,6 +202,7 @@ impl Engine {
     /// On an error (a failed read, a cancellation) every sequence is as before, and stepping again goes on.
     pub fn step(&mut self) -> Result<(Vec<Event>, StepReport)> {
         let (start, before) = (Instant::now(), self.pool.stats());
+        let drive_before = machine::bytes_read_from_drives();
         let shares = self.shares();
         let mut predicted: Vec<(SequenceId, Vec<f32>)> = Vec::new();
         let mut report = {
@@ -228,6 +232,7 @@ impl Engine {
             *count += share.tokens;
         }
         report.elapsed = start.elapsed();
+        report.drive_bytes = machine::bytes_read_from_drives().zip(drive_before).map(|(now, then)| now - then);
         self.totals.add(&report);
         Ok((events, report))
     }
@@ -249,8 +254,17 @@ impl Engine {
         shares
     }
 
-    /// Logits of every token of a text on its own, in order: `each` hears the token's place and `[vocab]` numbers.
-    pub fn score(&mut self, tokens: &[TokenId], each: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
+    /// Logits of every token of a text on its own, in order.
+    pub fn score(&mut self, tokens: &[TokenId], each: Each<'_>) -> Result<()> {
+        self.score_in(tokens, self.plan.chunk, tokens.len(), each)
+    }
+
+    /// [`score`](Self::score), one token after another as generated tokens are computed: equal but for rounding.
+    pub fn score_by_token(&mut self, tokens: &[TokenId], each: Each<'_>) -> Result<()> {
+        self.score_in(tokens, 1, 1, each)
+    }
+
+    fn score_in(&mut self, tokens: &[TokenId], chunk: usize, prompt: usize, each: Each<'_>) -> Result<()> {
         self.decoder.check_tokens(tokens)?;
         if tokens.len() > self.plan.context {
             return Err(Error::input(format!(
@@ -261,9 +275,9 @@ impl Engine {
             .hint(format!("--context {}", tokens.len())));
         }
         let mut kv = KvCache::new(self.spec(), self.decoder.backend().as_ref(), tokens.len())?;
-        for chunk in tokens.chunks(self.plan.chunk) {
+        for chunk in tokens.chunks(chunk) {
             let start = kv.len();
-            let mut entries = [Entry { kv: &mut kv, tokens: chunk, prompt: tokens.len(), logits: Logits::All }];
+            let mut entries = [Entry { kv: &mut kv, tokens: chunk, prompt, logits: Logits::All }];
             let emit = &mut |_: usize, place: usize, logits: &[f32]| each(start + place, logits);
             self.decoder.forward(&mut entries, &mut self.pool, &self.cancel, emit)?;
         }

@@ -11,9 +11,10 @@ mod sampler;
 mod sequence;
 mod stats;
 mod engine;
+pub mod demo;
 
 pub use base::{ByteSize, Error, Kind, Result, TokenId};
-pub use engine::Engine;
+pub use engine::{Each, Engine};
 pub use opened::Opened;
 pub use options::{IoMode, Options};
 pub use plan::{Demand, MemoryPlan};

@@ -19,6 +19,8 @@ pub struct StepReport {
     pub misses: u64,
     /// Bytes of experts read.
     pub bytes_read: u64,
+    /// Bytes read from drives, by the kernel's count.
+    pub drive_bytes: Option<u64>,
     /// Time with nothing to compute, waiting for experts.
     pub wait: Duration,
 }
@@ -36,6 +38,8 @@ pub struct Totals {
     pub decode: Duration,
     /// Bytes of experts read in those steps.
     pub decode_bytes: u64,
+    /// Bytes read from drives in those steps, by the kernel's count; `None` where the system does not tell.
+    pub decode_drive_bytes: Option<u64>,
 }
 
 impl Totals {
@@ -47,6 +51,9 @@ impl Totals {
             self.decode_tokens += step.decode_tokens as u64;
             self.decode += step.elapsed;
             self.decode_bytes += step.bytes_read;
+            if let Some(bytes) = step.drive_bytes {
+                *self.decode_drive_bytes.get_or_insert(0) += bytes;
+            }
         }
     }
 }

@@ -1,0 +1,325 @@
+//! What can be typed: each flag once.
+
+use std::path::PathBuf;
+
+use base::{ByteSize, Result};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use tidemill::{IoMode, Options, Sampling};
+
+/// Run Mixture-of-Experts language models far larger than memory, straight from the files as they were published.
+#[derive(Parser)]
+#[command(name = "tidemill", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tidemill run                                         a story from the built-in demo model
+  tidemill run ~/models/Kimi-K2.5 \"Why is the sky blue?\"
+  tidemill chat ~/models/DeepSeek-V3-Q4_K_M-00001-of-00009.gguf --memory 48GiB
+  tidemill plan ~/models/Kimi-K2.5 --memory 64GiB      will it fit, and how fast can it be?
+
+MODEL is a GGUF file (any shard of a split one), a Hugging Face folder (config.json and safetensors), or `demo`.";
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Answer one prompt, streamed as it is generated
+    Run(RunArgs),
+    /// Talk with a model in the terminal
+    Chat(ChatArgs),
+    /// Show what a model needs of memory and drive, from its headers alone
+    Plan(PlanArgs),
+    /// Show a model's metadata, tensors and what each is for
+    Inspect(InspectArgs),
+    /// Turn text into token ids, and back
+    Tokenize(TokenizeArgs),
+    /// Write the logits of every token, for comparing engines
+    Logits(LogitsArgs),
+    /// Measure perplexity on a text, or the divergence from another model
+    Eval(EvalArgs),
+    /// Look at this machine: memory, instruction sets, drive, limits
+    Doctor(DoctorArgs),
+}
+
+/// How a model is opened.
+#[derive(ClapArgs, Clone)]
+pub struct EngineArgs {
+    /// Memory for the whole process, as in 24GiB [default: three quarters of the cgroup's or the machine's]
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<ByteSize>,
+    /// Tokens of context [default: what the command needs, or up to 4096]
+    #[arg(long, value_name = "N")]
+    pub context: Option<usize>,
+    /// Threads that compute [default: one per physical core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// How experts are read
+    #[arg(long, value_enum, default_value_t = Io::Auto)]
+    pub io: Io,
+    /// Which expert makes room for another
+    #[arg(long, value_name = "NAME", default_value = default_policy(), value_parser = policies())]
+    pub expert_policy: String,
+    /// Number format of activations: the quantized weights meet them in f32
+    #[arg(long, value_enum, default_value_t = Activations::F32)]
+    pub activations: Activations,
+    /// Print only the answer and errors
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// How experts are read.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Io {
+    /// Past the page cache when the model is larger than what the page cache could hold
+    Auto,
+    /// Past the page cache
+    Direct,
+    /// Through the page cache
+    Buffered,
+}
+
+/// How activations meet quantized weights.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Activations {
+    /// In f32, as references compute
+    F32,
+}
+
+fn default_policy() -> &'static str {
+    experts::policy::POLICIES[0].name
+}
+
+fn policies() -> Vec<&'static str> {
+    experts::policy::POLICIES.iter().map(|policy| policy.name).collect()
+}
+
+impl EngineArgs {
+    /// The same as the engine takes it.
+    pub fn options(&self) -> Options {
+        Options {
+            memory: self.memory,
+            context: self.context,
+            threads: self.threads.map(usize::from),
+            io: match self.io {
+                Io::Auto => IoMode::Auto,
+                Io::Direct => IoMode::Direct,
+                Io::Buffered => IoMode::Buffered,
+            },
+            expert_policy: self.expert_policy.clone(),
+            ..Options::default()
+        }
+    }
+}
+
+/// How tokens are chosen.
+#[derive(ClapArgs, Clone)]
+pub struct SamplingArgs {
+    /// 0 is greedy [default: the model's own, or 0.7]
+    #[arg(long, value_name = "T")]
+    pub temp: Option<f32>,
+    /// Only the likeliest tokens that together reach this probability [default: the model's own, or 0.9]
+    #[arg(long, value_name = "P")]
+    pub top_p: Option<f32>,
+    /// Only the K likeliest tokens; 0 is all [default: the model's own, or 0]
+    #[arg(long, value_name = "K")]
+    pub top_k: Option<usize>,
+    /// Only tokens at least this fraction as likely as the likeliest
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    pub min_p: f32,
+    /// Lower what was said in the last 64 tokens; 1 is off
+    #[arg(long, value_name = "R", default_value_t = 1.0)]
+    pub repeat_penalty: f32,
+    /// The same seed gives the same text [default: by the clock, printed with --stats json]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Always the likeliest token
+    #[arg(long, conflicts_with_all = ["temp", "top_p", "top_k", "min_p"])]
+    pub greedy: bool,
+}
+
+impl SamplingArgs {
+    /// What was typed, over what the model's publisher recommends (`generation_config.json`), over our defaults.
+    pub fn sampling(&self, published: Option<&serde_json::Value>) -> Result<Sampling> {
+        let published = |key: &str| published.and_then(|config| config.get(key)).and_then(serde_json::Value::as_f64);
+        let number = |typed: Option<f32>, key: &str, default: f32| {
+            typed.or(published(key).map(|value| value as f32)).unwrap_or(default)
+        };
+        let sampling = Sampling {
+            temperature: if self.greedy { 0.0 } else { number(self.temp, "temperature", 0.7) },
+            top_p: number(self.top_p, "top_p", 0.9),
+            top_k: self.top_k.or(published("top_k").map(|k| k as usize)).unwrap_or(0),
+            min_p: self.min_p,
+            repeat_penalty: self.repeat_penalty,
+            seed: self.seed.unwrap_or_else(seed_of_clock),
+        };
+        sampling.check()?;
+        Ok(sampling)
+    }
+}
+
+/// Below 2^53, so that it survives JSON.
+fn seed_of_clock() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |time| time.as_nanos() as u64) & ((1 << 53) - 1)
+}
+
+/// `tidemill run`.
+#[derive(ClapArgs)]
+#[command(after_help = "\
+Examples:
+  tidemill run
+  tidemill run demo \"Tom and his dog went to the park.\" --raw --greedy
+  tidemill run ~/models/Kimi-K2.5 \"Explain tides to a child.\" -n 400 --memory 48GiB
+  echo \"Name three rivers.\" | tidemill run ~/models/Kimi-K2.5 -")]
+pub struct RunArgs {
+    /// The model; without one, the built-in demo
+    pub model: Option<String>,
+    /// What to answer; `-` reads it from stdin
+    pub prompt: Option<String>,
+    /// Read the prompt from a file
+    #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
+    pub prompt_file: Option<PathBuf>,
+    /// Give the prompt to the model as it is, without its chat template
+    #[arg(long)]
+    pub raw: bool,
+    /// Tokens to generate at most
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 256)]
+    pub max_tokens: usize,
+    /// One JSON object instead of the text
+    #[arg(long)]
+    pub json: bool,
+    /// What to print on stderr at the end
+    #[arg(long, value_enum, default_value_t = Stats::Text)]
+    pub stats: Stats,
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// What to print at the end.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Stats {
+    /// One line
+    Text,
+    /// One JSON object
+    Json,
+    /// Nothing
+    Off,
+}
+
+/// `tidemill chat`.
+#[derive(ClapArgs)]
+#[command(after_help = "Ctrl-C stops an answer; /help lists what can be typed; Ctrl-D leaves.")]
+pub struct ChatArgs {
+    /// The model
+    #[arg(default_value = "demo")]
+    pub model: String,
+    /// What the model is told first
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+    /// Tokens of one answer at most
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1024)]
+    pub max_tokens: usize,
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// `tidemill plan`.
+#[derive(ClapArgs)]
+pub struct PlanArgs {
+    /// The model
+    pub model: String,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// `tidemill inspect`.
+#[derive(ClapArgs)]
+pub struct InspectArgs {
+    /// The model
+    pub model: String,
+    /// List every tensor
+    #[arg(long)]
+    pub tensors: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidemill tokenize`.
+#[derive(ClapArgs)]
+pub struct TokenizeArgs {
+    /// The model
+    pub model: String,
+    /// The text; `-` reads stdin. With --decode, ids separated by commas or spaces
+    pub text: String,
+    /// Ids to text
+    #[arg(long)]
+    pub decode: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidemill logits`.
+#[derive(ClapArgs)]
+pub struct LogitsArgs {
+    /// The model
+    pub model: String,
+    /// Token ids, separated by commas
+    #[arg(long, value_name = "IDS", value_delimiter = ',', required_unless_present = "prompt")]
+    pub tokens: Vec<u32>,
+    /// A text, tokenized as it is
+    #[arg(long, value_name = "TEXT", conflicts_with = "tokens")]
+    pub prompt: Option<String>,
+    /// Where to write float32 [tokens, vocab], as .npy
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Compute token by token, as generated text is, instead of all at once
+    #[arg(long)]
+    pub decode: bool,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// `tidemill eval`.
+#[derive(ClapArgs)]
+pub struct EvalArgs {
+    /// The model
+    pub model: String,
+    /// The text to predict
+    #[arg(long, value_name = "FILE")]
+    pub text: PathBuf,
+    /// Tokens that are predicted together; windows do not overlap
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    pub window: usize,
+    /// Another model to compare with, token by token
+    #[arg(long, value_name = "MODEL")]
+    pub against: Option<String>,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// `tidemill doctor`.
+#[derive(ClapArgs)]
+pub struct DoctorArgs {
+    /// A folder on the drive to measure
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}

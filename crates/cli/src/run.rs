@@ -1,0 +1,98 @@
+//! `tidemill run`: one prompt, one answer.
+
+use base::{Error, Result, TokenId};
+use text::Message;
+use tidemill::Opened;
+
+use crate::args::{RunArgs, Stats};
+use crate::models::{self, DEMO};
+use crate::session::{self, Ask, Voice, answer};
+use crate::summary::Summary;
+use crate::terminal;
+
+/// What the demo model goes on from when nobody asks it anything. It was made to tell stories.
+const STORY: &str = "Once upon a time, there was a little girl named Lily. One day,";
+
+/// What to answer, and whether the chat template goes around it.
+enum Prompt {
+    Chat(String),
+    Raw(String),
+}
+
+pub fn run(args: &RunArgs) -> Result<()> {
+    let (model, prompt) = what(args)?;
+    let quiet = args.engine.quiet || args.json;
+    let opened = Opened::read(&models::resolve(&model)?)?;
+    let voice = Voice::of(&opened)?;
+    let sampling = args.sampling.sampling(opened.checkpoint.generation_config.as_ref())?;
+    let tokens = tokens(&voice, &prompt)?;
+
+    let mut options = args.engine.options();
+    let limit = opened.manifest.spec.context;
+    let wanted = (tokens.len() + args.max_tokens).min(limit);
+    options.context = options.context.or(Some(wanted));
+    options.chunk = options.chunk.min(tokens.len());
+    let plan = opened.plan(&options)?;
+    let mut engine = models::load(opened, plan, &options, quiet)?;
+    models::interrupt(&engine)?;
+
+    let mut summary = Summary::start(&engine, &sampling, tokens.len());
+    let echo = matches!(&prompt, Prompt::Raw(_)) && !args.json && !args.engine.quiet;
+    if let Prompt::Raw(text) = &prompt
+        && echo
+    {
+        terminal::answer(text)?;
+    }
+    let max_tokens = args.max_tokens.min(plan.context.saturating_sub(tokens.len()));
+    let ask = Ask { tokens, max_tokens, sampling, resume: None, quiet };
+    let print = &mut |piece: &str| if args.json { Ok(()) } else { terminal::answer(piece) };
+    let answer = answer(&mut engine, &voice, ask, print)?;
+    summary.end(&engine, &answer);
+
+    if args.json {
+        terminal::json(&summary.json())?;
+    } else {
+        terminal::answer("\n")?;
+    }
+    match args.stats {
+        Stats::Text if !quiet => terminal::note(&summary.line()),
+        Stats::Json => terminal::note(&summary.json().to_string()),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Model and prompt from the words typed. One word alone is the model, unless it can only be a prompt.
+fn what(args: &RunArgs) -> Result<(String, Prompt)> {
+    let (model, typed) = match (&args.model, &args.prompt) {
+        (Some(only), None) if !models::is_model(only) && (only == "-" || only.contains(char::is_whitespace)) => {
+            (DEMO.to_owned(), Some(only.clone()))
+        }
+        (model, prompt) => (model.clone().unwrap_or(DEMO.to_owned()), prompt.clone()),
+    };
+    let text = match (typed, &args.prompt_file) {
+        (Some(dash), _) if dash == "-" => Some(session::stdin()?),
+        (Some(text), _) => Some(text),
+        (None, Some(file)) => Some(
+            std::fs::read_to_string(file).map_err(|error| Error::input(format!("{}: {error}", file.display())))?,
+        ),
+        (None, None) => None,
+    };
+    let prompt = match text {
+        Some(text) if args.raw => Prompt::Raw(text),
+        Some(text) => Prompt::Chat(text),
+        None if model == DEMO => Prompt::Raw(STORY.to_owned()),
+        None => {
+            let error = Error::input(format!("there is no prompt to answer for {model}"));
+            return Err(error.hint(format!("tidemill run {model} \"Why is the sky blue?\"")));
+        }
+    };
+    Ok((model, prompt))
+}
+
+fn tokens(voice: &Voice, prompt: &Prompt) -> Result<Vec<TokenId>> {
+    match prompt {
+        Prompt::Chat(text) if voice.template.is_some() => voice.conversation(&[Message::new("user", text)]),
+        Prompt::Chat(text) | Prompt::Raw(text) => voice.raw(text),
+    }
+}

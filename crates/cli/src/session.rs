@@ -1,0 +1,146 @@
+//! One model with its tokenizer: prompts in, text out, as both `run` and `chat` use it.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+
+use base::{Error, Kind, Result, TokenId};
+use text::{ChatOptions, ChatTemplate, Detokenizer, Message, Tokenizer};
+use tidemill::{Engine, Event, Finish, Opened, Request, Sampling, SequenceId};
+
+use crate::terminal::{TOKENS, progress};
+
+/// All of stdin, as text.
+pub fn stdin() -> Result<String> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).map_err(|error| Error::input(format!("stdin: {error}")))?;
+    Ok(text)
+}
+
+/// How a model reads and writes.
+pub struct Voice {
+    /// Text to tokens and back.
+    pub tokenizer: Tokenizer,
+    /// `None` for a model without one.
+    pub template: Option<ChatTemplate>,
+}
+
+impl Voice {
+    /// The voice of an opened model.
+    pub fn of(opened: &Opened) -> Result<Self> {
+        Ok(Self { tokenizer: opened.tokenizer()?, template: opened.chat_template()? })
+    }
+
+    /// A conversation as the model wants it, ready for its answer.
+    pub fn conversation(&self, messages: &[Message]) -> Result<Vec<TokenId>> {
+        let Some(template) = &self.template else {
+            let error = Error::unsupported("this model has no chat template");
+            return Err(error.hint("tidemill run MODEL PROMPT --raw"));
+        };
+        self.tokenizer.encode_rendered(&template.render(messages, &ChatOptions::default())?)
+    }
+
+    /// A text as it is.
+    pub fn raw(&self, text: &str) -> Result<Vec<TokenId>> {
+        let mut tokens = self.tokenizer.encode(text)?;
+        if let Some(bos) = self.tokenizer.bos().filter(|_| self.tokenizer.adds_bos()) {
+            tokens.insert(0, bos);
+        }
+        Ok(tokens)
+    }
+
+    /// Tokens that end an answer.
+    pub fn stops(&self) -> BTreeSet<TokenId> {
+        self.tokenizer.stop_tokens().clone()
+    }
+}
+
+/// An answer, complete or not.
+pub struct Answer {
+    /// The sequence, for the next request to resume.
+    pub sequence: SequenceId,
+    /// What was said.
+    pub text: String,
+    /// Its tokens.
+    pub tokens: Vec<TokenId>,
+    /// Why it ended.
+    pub finish: Finish,
+    /// From the request to the first token.
+    pub first_token: Option<std::time::Duration>,
+}
+
+/// What to answer, and how.
+pub struct Ask {
+    /// The prompt.
+    pub tokens: Vec<TokenId>,
+    /// Tokens to generate at most.
+    pub max_tokens: usize,
+    /// How they are chosen.
+    pub sampling: Sampling,
+    /// A former answer's sequence, whose beginning the prompt shares.
+    pub resume: Option<SequenceId>,
+    /// No progress bar.
+    pub quiet: bool,
+}
+
+/// Generates one answer, handing out each piece of text as it comes. Ctrl-C ends it and is no error.
+pub fn answer(
+    engine: &mut Engine,
+    voice: &Voice,
+    ask: Ask,
+    print: &mut dyn FnMut(&str) -> Result<()>,
+) -> Result<Answer> {
+    let start = std::time::Instant::now();
+    let request = Request {
+        tokens: ask.tokens,
+        max_tokens: ask.max_tokens,
+        sampling: ask.sampling,
+        stop: voice.stops(),
+        resume: ask.resume,
+    };
+    let sequence = engine.submit(request)?;
+    let mut answer =
+        Answer { sequence, text: String::new(), tokens: Vec::new(), finish: Finish::Cancelled, first_token: None };
+    let mut detokenizer = Detokenizer::new(&voice.tokenizer);
+    let bar = progress("reading the prompt", ask.quiet, TOKENS);
+    let mut finished = false;
+    while !finished {
+        let events = match engine.step() {
+            Ok((events, _)) => events,
+            Err(error) if error.kind() == Kind::Cancelled => {
+                engine.clear_cancel();
+                engine.cancel(sequence);
+                break;
+            }
+            Err(error) => {
+                bar.finish_and_clear();
+                return Err(error);
+            }
+        };
+        if let Some((done, total)) = engine.prefill_progress(sequence).filter(|_| answer.tokens.is_empty()) {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        }
+        for event in events {
+            bar.finish_and_clear();
+            match event {
+                Event::Token { token, .. } => {
+                    answer.first_token.get_or_insert(start.elapsed());
+                    answer.tokens.push(token);
+                    say(&mut answer.text, &detokenizer.push(token), print)?;
+                }
+                Event::Finished { finish, .. } => {
+                    answer.finish = finish;
+                    finished = true;
+                }
+            }
+        }
+    }
+    bar.finish_and_clear();
+    say(&mut answer.text, &detokenizer.finish(), print)?;
+    Ok(answer)
+}
+
+fn say(text: &mut String, piece: &str, print: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
+    text.push_str(piece);
+    if piece.is_empty() { Ok(()) } else { print(piece) }
+}

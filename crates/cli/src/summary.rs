@@ -1,0 +1,158 @@
+//! What a run cost: the last line, and the object that other tools read.
+
+use std::time::Instant;
+
+use base::ByteSize;
+use experts::PoolStats;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tidemill::{Engine, Sampling, Totals, machine};
+
+use crate::session::Answer;
+
+/// Counters from before a run to after it.
+pub struct Summary {
+    prompt_tokens: usize,
+    seed: u64,
+    start: Instant,
+    drive_before: Option<u64>,
+    pool_before: PoolStats,
+    totals_before: Totals,
+    end: Option<End>,
+}
+
+struct End {
+    text: String,
+    tokens: Vec<u32>,
+    first_token: Option<f64>,
+    drive_bytes: Option<u64>,
+    pool: PoolStats,
+    totals: Totals,
+    budget: u64,
+    io: &'static str,
+    backend: String,
+    seconds: f64,
+}
+
+impl Summary {
+    /// Before the prompt is computed.
+    pub fn start(engine: &Engine, sampling: &Sampling, prompt_tokens: usize) -> Self {
+        Self {
+            prompt_tokens,
+            seed: sampling.seed,
+            start: Instant::now(),
+            drive_before: machine::bytes_read_from_drives(),
+            pool_before: engine.pool_stats(),
+            totals_before: engine.totals(),
+            end: None,
+        }
+    }
+
+    /// After the last token.
+    pub fn end(&mut self, engine: &Engine, answer: &Answer) {
+        let drive_bytes = machine::bytes_read_from_drives().zip(self.drive_before).map(|(now, then)| now - then);
+        self.end = Some(End {
+            text: answer.text.clone(),
+            tokens: answer.tokens.clone(),
+            first_token: answer.first_token.map(|time| time.as_secs_f64()),
+            drive_bytes,
+            pool: engine.pool_stats(),
+            totals: engine.totals(),
+            budget: engine.plan().budget,
+            io: engine.io().0.name(),
+            backend: engine.backend_name(),
+            seconds: self.start.elapsed().as_secs_f64(),
+        });
+    }
+}
+
+impl Summary {
+    /// One line for people.
+    pub fn line(&self) -> String {
+        let Some(end) = &self.end else { return String::new() };
+        let (hits, misses) = self.accesses(end);
+        let hit_rate = if hits + misses > 0 { 100.0 * hits as f64 / (hits + misses) as f64 } else { 100.0 };
+        let (prefill, decode) = self.rates(end);
+        let mut parts = vec![
+            format!("{} tokens", end.tokens.len()),
+            format!("prefill {prefill:.1} tok/s"),
+            format!("decode {decode:.1} tok/s"),
+            format!("first token {:.2} s", end.first_token.unwrap_or(end.seconds)),
+            format!("{} of experts read per token", ByteSize(self.decode_bytes_per_token(end))),
+            format!("hit rate {hit_rate:.1} %"),
+            format!("waited {:.2} s", (end.pool.wait - self.pool_before.wait).as_secs_f64()),
+        ];
+        if let Some(bytes) = end.drive_bytes {
+            parts.push(format!("{} from the drive ({})", ByteSize(bytes), end.io));
+        }
+        if let Some(peak) = machine::peak_resident() {
+            parts.push(format!("memory peak {} of {}", ByteSize(peak), ByteSize(end.budget)));
+        }
+        parts.join(" · ")
+    }
+
+    /// The object that other tools read.
+    ///
+    /// The drive is not probed on the way and nothing is guessed ahead yet, so those figures are null and zero.
+    pub fn json(&self) -> Value {
+        let Some(end) = &self.end else { return Value::Null };
+        let (hits, misses) = self.accesses(end);
+        let (_, decode) = self.rates(end);
+        let (now, then) = (&end.totals, &self.totals_before);
+        json!({
+            "text": end.text,
+            "tokens": end.tokens,
+            "prompt_tokens": self.prompt_tokens,
+            "prefill_seconds": (now.prefill - then.prefill).as_secs_f64(),
+            "decode_tokens": now.decode_tokens - then.decode_tokens,
+            "decode_seconds": (now.decode - then.decode).as_secs_f64(),
+            "decode_tok_s": decode,
+            "ttft_seconds": end.first_token,
+            "bytes_read": end.drive_bytes,
+            "decode_bytes_read": now.decode_drive_bytes.zip(then.decode_drive_bytes).map(|(now, then)| now - then),
+            "expert_bytes_read": end.pool.bytes_read - self.pool_before.bytes_read,
+            "expert_hits": hits,
+            "expert_misses": misses,
+            "expert_waits_seconds": (end.pool.wait - self.pool_before.wait).as_secs_f64(),
+            "expert_retries": end.pool.retries - self.pool_before.retries,
+            "drive_bytes_per_second": null,
+            "drive_utilisation": null,
+            "memory_budget": end.budget,
+            "peak_memory": machine::peak_resident(),
+            "major_faults": machine::major_faults(),
+            "lookahead": { "issued": 0, "useful": 0, "wasted": 0, "cancelled": 0 },
+            "output_sha256": sha256(&end.text),
+            "seed": self.seed,
+            "io": end.io,
+            "backend": end.backend,
+            "activations": "f32",
+            "lossy": [],
+        })
+    }
+
+    fn accesses(&self, end: &End) -> (u64, u64) {
+        let hits = |stats: &PoolStats| stats.hits + stats.late_hits;
+        (hits(&end.pool) - hits(&self.pool_before), end.pool.misses - self.pool_before.misses)
+    }
+
+    /// Tokens a second, of prompt and of answer.
+    fn rates(&self, end: &End) -> (f64, f64) {
+        let (now, then) = (&end.totals, &self.totals_before);
+        let rate = |tokens: u64, time: std::time::Duration| {
+            if time.is_zero() { 0.0 } else { tokens as f64 / time.as_secs_f64() }
+        };
+        (
+            rate(now.prefill_tokens - then.prefill_tokens, now.prefill - then.prefill),
+            rate(now.decode_tokens - then.decode_tokens, now.decode - then.decode),
+        )
+    }
+
+    fn decode_bytes_per_token(&self, end: &End) -> u64 {
+        let (now, then) = (&end.totals, &self.totals_before);
+        (now.decode_bytes - then.decode_bytes) / (now.decode_tokens - then.decode_tokens).max(1)
+    }
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
