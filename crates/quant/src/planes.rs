@@ -9,7 +9,7 @@ pub struct Planes {
     pub scales: usize,
 }
 
-/// A quantized matrix, as [`Quant::quantize_matrix`] makes it.
+/// A quantized matrix, as [`crate::Quant::quantize_matrix`] makes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
     /// The value plane.
