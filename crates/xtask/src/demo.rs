@@ -91,7 +91,10 @@ fn tensors(source: &Source<'_>) -> Result<BTreeMap<String, Tensor>> {
     let spec = &source.manifest.spec;
     let (vocab, hidden) = (spec.vocab, spec.hidden);
     let mut tensors = BTreeMap::new();
-    tensors.insert("token_embd.weight".into(), Tensor::matrix(&[vocab, hidden], &source.weight(Role::Embedding)?)?);
+    tensors.insert(
+        "token_embd.weight".into(),
+        Tensor::matrix(&[vocab, hidden], &source.weight(Role::Embedding)?)?,
+    );
     tensors.insert("output.weight".into(), Tensor::matrix(&[vocab, hidden], &source.weight(Role::Head)?)?);
     let norm = Tensor::of(Quant::F32, &[hidden], &source.weight(Role::OutputNorm)?)?;
     tensors.insert("output_norm.weight".into(), norm);
@@ -103,8 +106,11 @@ fn tensors(source: &Source<'_>) -> Result<BTreeMap<String, Tensor>> {
             let (Some(shape), Some(_)) = (spec.shape(role), source.manifest.stored(role)) else { continue };
             let values = source.weight(role)?;
             let exact = shape.len() == 1 || *weight == W::Router;
-            let tensor =
-                if exact { Tensor::of(Quant::F32, &shape, &values)? } else { Tensor::matrix(&shape, &values)? };
+            let tensor = if exact {
+                Tensor::of(Quant::F32, &shape, &values)?
+            } else {
+                Tensor::matrix(&shape, &values)?
+            };
             tensors.insert(format!("blk.{index}.{name}"), tensor);
         }
         let (key, value) = split(mla, &source.weight(Role::Layer(id, W::LatentUp))?);
@@ -115,7 +121,8 @@ fn tensors(source: &Source<'_>) -> Result<BTreeMap<String, Tensor>> {
         if layer.moe().is_some() {
             for (place, part) in ExpertPart::ALL.into_iter().enumerate() {
                 let name = ["gate", "up", "down"][place];
-                tensors.insert(format!("blk.{index}.ffn_{name}_exps.weight"), stack(source, id, part, place)?);
+                tensors
+                    .insert(format!("blk.{index}.ffn_{name}_exps.weight"), stack(source, id, part, place)?);
             }
         }
     }
@@ -233,16 +240,18 @@ fn tokenizer(out: &mut Metadata, checkpoint: &Checkpoint, folder: &Path) -> Resu
         let token = added["content"].as_str().unwrap_or_default().to_owned();
         tokens.insert(added["id"].as_u64().unwrap_or_default(), (token, 3));
     }
-    let merges = json["model"]["merges"].as_array().into_iter().flatten().map(|merge| match merge.as_array() {
-        Some(pair) => pair.iter().filter_map(|part| part.as_str()).collect::<Vec<_>>().join(" "),
-        None => merge.as_str().unwrap_or_default().to_owned(),
-    });
+    let merges =
+        json["model"]["merges"].as_array().into_iter().flatten().map(|merge| match merge.as_array() {
+            Some(pair) => pair.iter().filter_map(|part| part.as_str()).collect::<Vec<_>>().join(" "),
+            None => merge.as_str().unwrap_or_default().to_owned(),
+        });
     out.set("tokenizer.ggml.model", "gpt2");
     out.set("tokenizer.ggml.pre", "qwen2");
     out.set("tokenizer.ggml.tokens", Array::String(tokens.values().map(|(token, _)| token).collect()));
     out.set("tokenizer.ggml.token_type", Array::I32(tokens.values().map(|(_, kind)| *kind).collect()));
     out.set("tokenizer.ggml.merges", Array::String(merges.collect()));
-    let stops = checkpoint.generation_config.as_ref().and_then(|config| config["eos_token_id"].as_array().cloned());
+    let stops =
+        checkpoint.generation_config.as_ref().and_then(|config| config["eos_token_id"].as_array().cloned());
     if let [eos, eot, ..] = stops.unwrap_or_default().as_slice() {
         out.set("tokenizer.ggml.eos_token_id", Value::U32(eos.as_u64().unwrap_or_default() as u32));
         out.set("tokenizer.ggml.eot_token_id", Value::U32(eot.as_u64().unwrap_or_default() as u32));
