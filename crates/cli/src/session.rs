@@ -27,7 +27,9 @@ pub struct Voice {
 impl Voice {
     /// The voice of an opened model.
     pub fn of(opened: &Opened) -> Result<Self> {
-        Ok(Self { tokenizer: opened.tokenizer()?, template: opened.chat_template()? })
+        let tokenizer = opened.tokenizer()?;
+        let template = opened.chat_template(&tokenizer)?;
+        Ok(Self { tokenizer, template })
     }
 
     /// A conversation as the model wants it, ready for its answer.

@@ -65,9 +65,11 @@ impl Manifest {
         self.trunk.get(&role)
     }
 
-    /// Everything that stays resident, in order of role.
-    pub fn trunk(&self) -> impl Iterator<Item = (Role, &Stored)> {
-        self.trunk.iter().map(|(role, stored)| (*role, stored))
+    /// Whether the embedding stays in memory. A token needs one row of it, so it does not, unless it is also the
+    /// output head or its rows cannot be told apart in the file.
+    pub fn embedding_is_resident(&self) -> bool {
+        let apart = |stored: &Stored| stored.scales.is_none() && stored.values.len % stored.rows.max(1) as u64 == 0;
+        !(self.trunk.contains_key(&Role::Head) && self.stored(Role::Embedding).is_some_and(apart))
     }
 
     /// The routed experts of a layer; `None` for a dense layer.
@@ -77,7 +79,8 @@ impl Manifest {
 
     /// Bytes of everything that stays resident.
     pub fn trunk_bytes(&self) -> u64 {
-        self.trunk.values().map(Stored::bytes).sum()
+        let resident = |role: &Role| *role != Role::Embedding || self.embedding_is_resident();
+        self.trunk.iter().filter(|(role, _)| resident(role)).map(|(_, stored)| stored.bytes()).sum()
     }
 
     /// Bytes of all routed experts.

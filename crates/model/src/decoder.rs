@@ -10,16 +10,17 @@ use experts::ExpertPool;
 use spec::{Mixer, ModelSpec};
 
 use crate::blocks::{Ffn, LatentAttention};
+use crate::embedding::Embedding;
 use crate::step::{Entry, Logits, Step, positions, spans};
 
 /// A model with everything resident in place, ready to run.
 pub struct Decoder {
     pub(crate) spec: ModelSpec,
     pub(crate) backend: Arc<dyn Backend>,
-    pub(crate) embedding: Weight,
+    pub(crate) embedding: Embedding,
     pub(crate) layers: Vec<Layer>,
     pub(crate) norm: Weight,
-    /// `None`: the embedding is the head.
+    /// `None`: the embedding is the head, and resident.
     pub(crate) head: Option<Weight>,
     pub(crate) form: Option<Form>,
 }
@@ -35,7 +36,7 @@ pub(crate) struct Layer {
 }
 
 /// Rows the output head works on at a time, which bounds its memory on large vocabularies.
-pub(crate) const HEAD_ROWS: usize = 16;
+pub(crate) const HEAD_ROWS: usize = 4;
 
 /// Receives the logits of one token: the entry, the token's place in the entry, and `[vocab]` numbers.
 pub type Emit<'a> = &'a mut dyn FnMut(usize, usize, &[f32]) -> Result<()>;
@@ -74,7 +75,7 @@ impl Decoder {
         let spans = spans(entries);
         let rotation = Rotation::new(self.rope(), &positions(&spans));
         let backend = self.backend.as_ref();
-        let mut x = backend.embed(&self.embedding, &tokens)?;
+        let mut x = self.embedding.look_up(&tokens, backend)?;
         let mut step = Step { backend, experts, entries, spans, rotation, form: self.form };
         for layer in &self.layers {
             if cancel.load(Ordering::Relaxed) {
@@ -121,7 +122,11 @@ impl Decoder {
         let mut last = backend.tensor(rows.len(), x.cols)?;
         backend.copy_rows(x, rows.clone(), &mut last, 0)?;
         let last = backend.rms_norm(&last, &self.norm, self.spec.norm_eps)?;
-        let logits = backend.matmul(&last, self.head.as_ref().unwrap_or(&self.embedding))?;
+        let head = match (&self.head, &self.embedding) {
+            (Some(head), _) | (None, Embedding::Resident(head)) => head,
+            (None, Embedding::Rows { .. }) => return Err(Error::corrupt("the model has no output head")),
+        };
+        let logits = backend.matmul(&last, head)?;
         backend.to_host(&logits, 0..rows.len())
     }
 

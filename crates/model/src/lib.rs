@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod blocks;
+mod embedding;
 mod catalogue;
 mod decoder;
 mod load;
@@ -14,6 +15,7 @@ mod step;
 
 pub use backend::Form;
 pub use catalogue::ManifestCatalogue;
+pub use embedding::RowSource;
 pub use decoder::{Decoder, Emit};
 pub use load::{ReadExact, load};
 pub use scratch::scratch_bytes;

@@ -9,15 +9,25 @@ use spec::{LayerWeight as W, Mixer, Role};
 
 use crate::blocks::{Ffn, Gated, LatentAttention, Moe, Queries};
 use crate::decoder::{Decoder, Layer};
+use crate::embedding::{Embedding, RowSource};
 
 /// Reads bytes of the model's files: fills a buffer of the extent's length.
 pub type ReadExact<'a> = &'a mut dyn FnMut(Extent, &mut [u8]) -> Result<()>;
 
 /// Reads everything of the model that stays resident into `backend`. `read` is called weight by weight, so a caller
-/// that wants to show progress or to cancel does it there.
-pub fn load(manifest: &Manifest, backend: Arc<dyn Backend>, read: ReadExact<'_>) -> Result<Decoder> {
+/// that wants to show progress or to cancel does it there. `rows` is kept, for the embedding of a model with a head of
+/// its own.
+pub fn load(
+    manifest: &Manifest,
+    backend: Arc<dyn Backend>,
+    read: ReadExact<'_>,
+    rows: Arc<dyn RowSource>,
+) -> Result<Decoder> {
     let mut loader = Loader { manifest, backend: backend.as_ref(), read };
-    let embedding = loader.weight(Role::Embedding)?;
+    let embedding = match (manifest.stored(Role::Embedding), manifest.embedding_is_resident()) {
+        (Some(stored), false) => Embedding::Rows { stored: stored.clone(), source: rows },
+        _ => Embedding::Resident(loader.weight(Role::Embedding)?),
+    };
     let norm = loader.weight(Role::OutputNorm)?;
     let head = loader.optional(Role::Head)?;
     let layers = (0..manifest.spec.layers.len()).map(|i| loader.layer(LayerId(i as u32)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use backend::{Backend, Cpu};
-use base::{Result, TokenId};
+use base::{Extent, Result, TokenId};
 use disk::{Disk, Fault, Files, IoChoice, MemoryDisk, ThreadedDisk};
 use experts::policy::Policy;
 use experts::{ExpertPool, needs};
@@ -59,7 +59,9 @@ impl Rig {
         let files = Arc::new(Files::open(&manifest.files, IoChoice::Buffered)?);
         let backend: Arc<dyn Backend> = Arc::new(Cpu::new(options.threads)?);
         let read = &mut |extent, bytes: &mut [u8]| files.read_exact(extent, bytes);
-        let decoder = model::load(&manifest, backend, read)?;
+        let rows = files.clone();
+        let rows = Arc::new(move |extent: Extent, bytes: &mut [u8]| rows.read_exact(extent, bytes));
+        let decoder = model::load(&manifest, backend, read, rows)?;
         let disk = Self::disk(&manifest, &options.disk)?;
         let catalogue = ManifestCatalogue(manifest.clone());
         let budget = options.pool.unwrap_or(needs(&catalogue)?.all_bytes);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use backend::{Backend, Cpu};
-use base::{Error, Result, TokenId};
+use base::{Error, Extent, Result, TokenId};
 use disk::{Disk, Files, Io, IoChoice, ThreadedDisk};
 use experts::policy::Policy;
 use experts::{ExpertPool, PoolStats};
@@ -63,12 +63,16 @@ impl Engine {
         let io_note = files.io_note().map(str::to_owned);
         let backend: Arc<dyn Backend> = Arc::new(Cpu::new(threads(options))?);
         let (total, mut done) = (manifest.trunk_bytes(), 0);
-        let decoder = model::load(&manifest, backend, &mut |extent, bytes| {
+        let read = &mut |extent: Extent, bytes: &mut [u8]| {
             files.read_exact(extent, bytes)?;
             done += extent.len;
             progress(done, total);
             Ok(())
-        })?;
+        };
+        // Rows of the embedding are small and come again: the page cache is the place for them.
+        let rows = Files::open(&manifest.files, IoChoice::Buffered)?;
+        let rows = Arc::new(move |extent: Extent, bytes: &mut [u8]| rows.read_exact(extent, bytes));
+        let decoder = model::load(&manifest, backend, read, rows)?;
         let disk: Arc<dyn Disk> = Arc::new(ThreadedDisk::new(files, options.readers)?);
         let mut engine = Self::assemble(manifest, decoder, disk, plan, &options.expert_policy)?;
         engine.io_note = io_note;

@@ -15,7 +15,7 @@ pub mod demo;
 
 pub use base::{ByteSize, Error, Kind, Result, TokenId};
 pub use engine::{Each, Engine};
-pub use opened::Opened;
+pub use opened::{Opened, Traffic};
 pub use options::{IoMode, Options};
 pub use plan::{Demand, MemoryPlan};
 pub use sampler::{REPEAT_WINDOW, Sampler, Sampling, likeliest};

@@ -38,6 +38,11 @@ fn cgroup_v1_limit() -> Option<u64> {
     [path.and_then(read), read("")].into_iter().flatten().filter(|limit| *limit < 1 << 62).min()
 }
 
+/// Bytes of memory this process may lock; `None` also when there is no limit.
+pub fn locked_memory_limit() -> Option<u64> {
+    field("/proc/self/limits", "Max locked memory")
+}
+
 /// Bytes of memory resident now.
 pub fn resident() -> Option<u64> {
     field("/proc/self/status", "VmRSS:").map(|kib| kib * 1024)

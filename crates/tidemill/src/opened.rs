@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::{Context, Error, Result};
+use base::{Context, Error, LayerId, Result};
 use experts::{PoolNeeds, needs};
 use formats::Checkpoint;
 use manifest::Manifest;
@@ -13,6 +13,17 @@ use text::{ChatTemplate, Tokenizer};
 use crate::options::CONTEXT_DEFAULT;
 use crate::plan::{Demand, MemoryPlan};
 use crate::{Options, machine};
+
+/// Bytes that generating one token must read, from memory or drive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traffic {
+    /// All routed experts.
+    pub experts_total: u64,
+    /// Those one token uses.
+    pub experts_per_token: u64,
+    /// Weights every token uses; all of them resident.
+    pub trunk_per_token: u64,
+}
 
 /// A model as its headers tell it: enough to plan, to inspect and to tokenize.
 pub struct Opened {
@@ -40,8 +51,8 @@ impl Opened {
     }
 
     /// The model's chat template, if it has one.
-    pub fn chat_template(&self) -> Result<Option<ChatTemplate>> {
-        ChatTemplate::from_checkpoint(&self.checkpoint)
+    pub fn chat_template(&self, tokenizer: &Tokenizer) -> Result<Option<ChatTemplate>> {
+        ChatTemplate::from_checkpoint(&self.checkpoint, tokenizer)
     }
 
     /// Forgets what only planning, inspecting and tokenizing need: the metadata and the list of tensors.
@@ -60,6 +71,20 @@ impl Opened {
             ))
             .hint(format!("--context {limit}"))),
             Some(asked) => Ok(asked),
+        }
+    }
+
+    /// What generating one token must read.
+    pub fn traffic(&self) -> Traffic {
+        let (manifest, spec) = (&self.manifest, &self.manifest.spec);
+        let layers = spec.layers.iter().enumerate().filter_map(|(index, layer)| {
+            let experts = manifest.experts(LayerId(index as u32))?;
+            Some(layer.moe()?.router.top_k as u64 * experts.expert_bytes())
+        });
+        Traffic {
+            experts_total: manifest.expert_bytes(),
+            experts_per_token: layers.sum(),
+            trunk_per_token: manifest.trunk_bytes(),
         }
     }
 

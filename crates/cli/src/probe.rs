@@ -1,0 +1,147 @@
+//! Short measurements of this machine: what memory and a drive deliver, so that speeds have a ceiling beside them.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use base::{AlignedBuf, Error, Extent, FileId, LayerId, Result};
+use disk::{Disk, Files, Io, IoChoice, ReadRequest, ThreadedDisk, lay_out};
+use kernels::Threads;
+use tidemill::Opened;
+
+/// More than the last-level cache of any machine this runs on would be best; this is what fits next to a model.
+const MEMORY_BYTES: usize = 256 << 20;
+/// The best of this many passes counts: a neighbour can only slow one down.
+const MEMORY_PASSES: usize = 5;
+/// How long a drive is read.
+const DRIVE_TIME: Duration = Duration::from_millis(400);
+/// Models below this tell nothing about a drive.
+const MODEL_MIN: u64 = 1 << 30;
+
+/// Bytes a second that `threads` threads read from memory together.
+pub fn memory(threads: usize) -> Result<u64> {
+    let threads = Threads::new(threads)?;
+    let mut buffer = AlignedBuf::zeroed(MEMORY_BYTES)?;
+    buffer.fill(1);
+    let chunk = MEMORY_BYTES / 64;
+    let mut best = Duration::MAX;
+    for _ in 0..MEMORY_PASSES {
+        let start = Instant::now();
+        threads.run(64, &|i| {
+            std::hint::black_box(sum(&buffer[i * chunk..(i + 1) * chunk]));
+        });
+        best = best.min(start.elapsed());
+    }
+    Ok((MEMORY_BYTES as f64 / best.as_secs_f64()) as u64)
+}
+
+/// Eight sums at once, so that additions do not wait for each other and loads set the pace.
+fn sum(bytes: &[u8]) -> u64 {
+    let mut sums = [0u64; 8];
+    for block in bytes.chunks_exact(64) {
+        for (sum, word) in sums.iter_mut().zip(block.chunks_exact(8)) {
+            *sum = sum.wrapping_add(word.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)));
+        }
+    }
+    sums.iter().fold(0, |all, sum| all.wrapping_add(*sum))
+}
+
+/// How a drive was read, and what it gave.
+pub struct Drive {
+    pub read_size: u64,
+    pub depth: usize,
+    pub bytes_per_second: u64,
+}
+
+/// What the drive under an opened model gives for reads of its experts' size. `None` when that would measure the page
+/// cache instead, or the model is too small to tell.
+pub fn model_drive(opened: &Opened) -> Result<Option<u64>> {
+    let manifest = &opened.manifest;
+    let layers = (0..manifest.spec.layers.len() as u32).filter_map(|layer| manifest.experts(LayerId(layer)));
+    let records: Vec<Vec<Extent>> = layers
+        .flat_map(|layer| (0..layer.count() as u32).map(|e| layer.extents(base::ExpertId(e)).to_vec()))
+        .collect();
+    if manifest.expert_bytes() < MODEL_MIN {
+        return Ok(None);
+    }
+    let files = Files::open(&manifest.files, IoChoice::Direct)?;
+    if files.io() != Io::Direct {
+        return Ok(None);
+    }
+    drive(files, &records, disk::READERS).map(|drive| Some(drive.bytes_per_second))
+}
+
+/// Reads records in shuffled order with `depth` of them in flight, for a while.
+pub fn drive(files: Files, records: &[Vec<Extent>], depth: usize) -> Result<Drive> {
+    let disk = ThreadedDisk::new(Arc::new(files), depth)?;
+    let (done, landings) = mpsc::channel();
+    // A stride that shares no factor with the count visits every record once before any twice.
+    let stride = (records.len() * 5 / 8).max(1) | 1;
+    let mut next = 0;
+    let mut submit = |buffer: Option<AlignedBuf>| -> Result<()> {
+        let layout = lay_out(&records[next * stride % records.len()])?;
+        next += 1;
+        let buffer = match buffer.filter(|buffer| buffer.len() >= layout.buffer_bytes) {
+            Some(buffer) => buffer,
+            None => AlignedBuf::zeroed(layout.buffer_bytes)?,
+        };
+        disk.submit(ReadRequest { ticket: next as u64, pieces: layout.pieces, buffer }, &done);
+        Ok(())
+    };
+    let start = Instant::now();
+    for _ in 0..depth {
+        submit(None)?;
+    }
+    let (mut in_flight, mut elapsed) = (depth, Duration::ZERO);
+    while in_flight > 0 {
+        disk.flush();
+        let landed = landings.recv().map_err(|_| Error::input("the reader threads are gone"))?;
+        landed.result?;
+        elapsed = start.elapsed();
+        if elapsed < DRIVE_TIME { submit(Some(landed.buffer))? } else { in_flight -= 1 }
+    }
+    let read_size = records[0].iter().map(|extent| extent.len).sum();
+    Ok(Drive { read_size, depth, bytes_per_second: (disk.counters().bytes as f64 / elapsed.as_secs_f64()) as u64 })
+}
+
+/// A file of its own to read, removed in the end.
+pub struct ScratchFile {
+    pub path: PathBuf,
+}
+
+/// Large enough to keep a drive busy for the time of one measurement, small enough to be written in seconds.
+pub const SCRATCH_BYTES: u64 = 512 << 20;
+
+impl ScratchFile {
+    /// Writes it into `folder`, with content that no drive can compress away.
+    pub fn create(folder: &Path, progress: &mut dyn FnMut(u64)) -> Result<Self> {
+        use std::io::Write;
+        let path = folder.join(format!(".tidemill-doctor-{}", std::process::id()));
+        let failed = |error: std::io::Error| Error::io(path.display(), &error);
+        let mut file = File::create(&path).map_err(failed)?;
+        let scratch = Self { path: path.clone() };
+        let (mut block, mut state) = (vec![0u8; 4 << 20], 1u64);
+        for start in (0..SCRATCH_BYTES).step_by(block.len()) {
+            for word in block.chunks_exact_mut(8) {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                word.copy_from_slice(&state.to_le_bytes());
+            }
+            file.write_all(&block).map_err(failed)?;
+            progress(start + block.len() as u64);
+        }
+        file.sync_all().map_err(failed)?;
+        Ok(scratch)
+    }
+
+    /// It, cut in records of `size` bytes.
+    pub fn records(size: u64) -> Vec<Vec<Extent>> {
+        (0..SCRATCH_BYTES / size).map(|i| vec![Extent { file: FileId(0), offset: i * size, len: size }]).collect()
+    }
+}
+
+impl Drop for ScratchFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
