@@ -144,7 +144,8 @@ pub struct SamplingArgs {
 impl SamplingArgs {
     /// What was typed, over what the model's publisher recommends (`generation_config.json`), over our defaults.
     pub fn sampling(&self, published: Option<&serde_json::Value>) -> Result<Sampling> {
-        let published = |key: &str| published.and_then(|config| config.get(key)).and_then(serde_json::Value::as_f64);
+        let published =
+            |key: &str| published.and_then(|config| config.get(key)).and_then(serde_json::Value::as_f64);
         let number = |typed: Option<f32>, key: &str, default: f32| {
             typed.or(published(key).map(|value| value as f32)).unwrap_or(default)
         };

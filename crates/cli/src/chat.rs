@@ -123,7 +123,10 @@ impl<'a> Chat<'a> {
         let context = self.engine.plan().context;
         let room = context.saturating_sub(tokens.len());
         if room == 0 {
-            let error = format!("the conversation has {} tokens and the context {context}; /clear begins anew", tokens.len());
+            let error = format!(
+                "the conversation has {} tokens and the context {context}; /clear begins anew",
+                tokens.len()
+            );
             return Err(Error::input(error));
         }
         let mut summary = Summary::start(&self.engine, &self.sampling, tokens.len());

@@ -13,7 +13,8 @@ use crate::probe::{self, Drive, SCRATCH_BYTES, ScratchFile};
 use crate::terminal::{self, BYTES, progress};
 
 /// Sizes of reads, and how many in flight: a small expert's matrix, and a large one's.
-const READS: &[(u64, usize)] = &[(128 << 10, 8), (1 << 20, 8), (4 << 20, 1), (4 << 20, 4), (4 << 20, 8), (16 << 20, 4)];
+const READS: &[(u64, usize)] =
+    &[(128 << 10, 8), (1 << 20, 8), (4 << 20, 1), (4 << 20, 4), (4 << 20, 8), (16 << 20, 4)];
 
 /// One way the drive was measured.
 struct Measured {
@@ -41,7 +42,8 @@ pub fn doctor(args: &DoctorArgs) -> Result<()> {
             "advice": advice,
         }));
     }
-    let size = |bytes: Option<u64>| bytes.map_or("not told by this system".to_owned(), |b| ByteSize(b).to_string());
+    let size =
+        |bytes: Option<u64>| bytes.map_or("not told by this system".to_owned(), |b| ByteSize(b).to_string());
     let mut text = format!("processor     {cores} cores, {}\n", isa.join(", "));
     text += &format!("memory        {} usable, read at {}/s\n", size(limit), ByteSize(memory_rate));
     text += &format!("locked memory {}\n", size(memlock));
@@ -112,12 +114,16 @@ fn advice(drives: &[Measured], note: Option<&str>, limit: Option<u64>, memlock: 
         (None, Some(note)) => advice.push(format!("Reads go through the page cache here: {note}.")),
         (None, None) => {}
     }
-    advice.push("The buffered figure is of a file just written: it is the page cache's, not the drive's.".to_owned());
+    advice.push(
+        "The buffered figure is of a file just written: it is the page cache's, not the drive's.".to_owned(),
+    );
     if let Some(limit) = limit {
         advice.push(format!("Without --memory a run takes up to {}.", ByteSize(limit / 4 * 3)));
     }
     if memlock.is_some_and(|limit| limit < 1 << 30) {
-        advice.push("The limit on locked memory is low (ulimit -l); nothing here needs it raised yet.".to_owned());
+        advice.push(
+            "The limit on locked memory is low (ulimit -l); nothing here needs it raised yet.".to_owned(),
+        );
     }
     advice
 }

@@ -64,7 +64,12 @@ struct Score {
 
 impl Score {
     /// One window: token `i` predicts token `i + 1`.
-    fn window(&mut self, engine: &mut Engine, reference: Option<&mut Engine>, window: &[TokenId]) -> Result<()> {
+    fn window(
+        &mut self,
+        engine: &mut Engine,
+        reference: Option<&mut Engine>,
+        window: &[TokenId],
+    ) -> Result<()> {
         let inputs = &window[..window.len() - 1];
         let mut expected: Vec<Vec<f64>> = Vec::new();
         if let Some(reference) = reference {
@@ -101,7 +106,8 @@ impl Score {
             "nll_per_window": self.nll_per_window,
             "tokens": self.tokens,
         });
-        let mut line = format!("perplexity {:.4} (mean loss {mean:.6}) over {} tokens", mean.exp(), self.tokens);
+        let mut line =
+            format!("perplexity {:.4} (mean loss {mean:.6}) over {} tokens", mean.exp(), self.tokens);
         if args.against.is_some() {
             self.divergences.sort_by(f64::total_cmp);
             let kl_mean = self.divergences.iter().sum::<f64>() / self.divergences.len() as f64;

@@ -149,9 +149,9 @@ fn skipped(opened: &Opened) -> String {
             *group = (group.0 + 1, group.1 + tensor.extent.len);
         }
     }
-    let lines = groups.into_iter().map(|(reason, (count, bytes))| {
-        format!("  {reason}: {count} tensors, {}\n", ByteSize(bytes))
-    });
+    let lines = groups
+        .into_iter()
+        .map(|(reason, (count, bytes))| format!("  {reason}: {count} tensors, {}\n", ByteSize(bytes)));
     let lines: String = lines.collect();
     if lines.is_empty() { lines } else { format!("\nleft out\n{lines}") }
 }

@@ -30,7 +30,11 @@ pub fn logits(args: &LogitsArgs) -> Result<()> {
     let write = &mut |_: usize, logits: &[f32]| {
         logits.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())).map_err(failed)
     };
-    if args.decode { engine.score_by_token(&tokens, write)? } else { engine.score(&tokens, write)? }
+    if args.decode {
+        engine.score_by_token(&tokens, write)?
+    } else {
+        engine.score(&tokens, write)?
+    }
     out.flush().map_err(failed)?;
     if !args.engine.quiet {
         terminal::note(&describe(args, &tokens, vocab));

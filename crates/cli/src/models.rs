@@ -16,14 +16,17 @@ pub const DEMO: &str = "demo";
 /// The path of a model: `demo` is unpacked into the user's cache folder when it is not there yet.
 pub fn resolve(model: &str) -> Result<PathBuf> {
     if model == DEMO && !Path::new(DEMO).exists() {
-        let folders = choose_base_strategy().map_err(|error| Error::input(format!("no home folder: {error}")))?;
+        let folders =
+            choose_base_strategy().map_err(|error| Error::input(format!("no home folder: {error}")))?;
         return demo::unpack(&folders.cache_dir().join("tidemill"));
     }
     let path = PathBuf::from(model);
     if path.exists() {
         return Ok(path);
     }
-    let error = Error::input(format!("{model}: no such file or folder; expected a GGUF file, a model folder or `demo`"));
+    let error = Error::input(format!(
+        "{model}: no such file or folder; expected a GGUF file, a model folder or `demo`"
+    ));
     Err(error.hint("tidemill run demo"))
 }
 

@@ -70,7 +70,9 @@ impl Ceiling {
 }
 
 fn table(plan: &MemoryPlan, traffic: &tidemill::Traffic, rates: &Rates, ceiling: &Ceiling) -> String {
-    let row = |name: &str, bytes: u64, what: &str| format!("  {name:<12}{:>11}   {what}\n", ByteSize(bytes).to_string());
+    let row = |name: &str, bytes: u64, what: &str| {
+        format!("  {name:<12}{:>11}   {what}\n", ByteSize(bytes).to_string())
+    };
     let mut text = String::from("memory\n");
     text += &row("process", plan.process, "code, headers, tokenizer, slack");
     text += &row("trunk", plan.trunk, "weights that every token needs");
@@ -83,15 +85,21 @@ fn table(plan: &MemoryPlan, traffic: &tidemill::Traffic, rates: &Rates, ceiling:
     text += &row("minimum", plan.minimum, "the smallest budget that works");
     text += "\nper token\n";
     text += &row("trunk", traffic.trunk_per_token, "read from memory");
-    text += &row("experts", traffic.experts_per_token, &format!(
-        "of which {} from the drive, if all experts are equally likely",
-        ByteSize((ceiling.missed * traffic.experts_per_token as f64) as u64)
-    ));
+    text += &row(
+        "experts",
+        traffic.experts_per_token,
+        &format!(
+            "of which {} from the drive, if all experts are equally likely",
+            ByteSize((ceiling.missed * traffic.experts_per_token as f64) as u64)
+        ),
+    );
     text += "\nceiling\n";
     let drive = match (rates.drive, ceiling.drive) {
         (Some(rate), Some(ceiling)) => format!("{ceiling:.2} tok/s at {}/s", ByteSize(rate)),
         (_, None) if ceiling.missed == 0.0 => "none: every expert fits in memory".to_owned(),
-        _ => "not measured: the model is too small, or its drive cannot be read past the page cache".to_owned(),
+        _ => {
+            "not measured: the model is too small, or its drive cannot be read past the page cache".to_owned()
+        }
     };
     text += &format!("  drive       {drive}\n");
     text += &format!("  memory      {:.2} tok/s at {}/s\n", ceiling.memory, ByteSize(rates.memory));

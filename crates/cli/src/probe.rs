@@ -102,7 +102,11 @@ pub fn drive(files: Files, records: &[Vec<Extent>], depth: usize) -> Result<Driv
         if elapsed < DRIVE_TIME { submit(Some(landed.buffer))? } else { in_flight -= 1 }
     }
     let read_size = records[0].iter().map(|extent| extent.len).sum();
-    Ok(Drive { read_size, depth, bytes_per_second: (disk.counters().bytes as f64 / elapsed.as_secs_f64()) as u64 })
+    Ok(Drive {
+        read_size,
+        depth,
+        bytes_per_second: (disk.counters().bytes as f64 / elapsed.as_secs_f64()) as u64,
+    })
 }
 
 /// A file of its own to read, removed in the end.
@@ -136,7 +140,9 @@ impl ScratchFile {
 
     /// It, cut in records of `size` bytes.
     pub fn records(size: u64) -> Vec<Vec<Extent>> {
-        (0..SCRATCH_BYTES / size).map(|i| vec![Extent { file: FileId(0), offset: i * size, len: size }]).collect()
+        (0..SCRATCH_BYTES / size)
+            .map(|i| vec![Extent { file: FileId(0), offset: i * size, len: size }])
+            .collect()
     }
 }
 

@@ -65,7 +65,9 @@ pub fn run(args: &RunArgs) -> Result<()> {
 /// Model and prompt from the words typed. One word alone is the model, unless it can only be a prompt.
 fn what(args: &RunArgs) -> Result<(String, Prompt)> {
     let (model, typed) = match (&args.model, &args.prompt) {
-        (Some(only), None) if !models::is_model(only) && (only == "-" || only.contains(char::is_whitespace)) => {
+        (Some(only), None)
+            if !models::is_model(only) && (only == "-" || only.contains(char::is_whitespace)) =>
+        {
             (DEMO.to_owned(), Some(only.clone()))
         }
         (model, prompt) => (model.clone().unwrap_or(DEMO.to_owned()), prompt.clone()),
@@ -74,7 +76,8 @@ fn what(args: &RunArgs) -> Result<(String, Prompt)> {
         (Some(dash), _) if dash == "-" => Some(session::stdin()?),
         (Some(text), _) => Some(text),
         (None, Some(file)) => Some(
-            std::fs::read_to_string(file).map_err(|error| Error::input(format!("{}: {error}", file.display())))?,
+            std::fs::read_to_string(file)
+                .map_err(|error| Error::input(format!("{}: {error}", file.display())))?,
         ),
         (None, None) => None,
     };

@@ -100,8 +100,13 @@ pub fn answer(
         resume: ask.resume,
     };
     let sequence = engine.submit(request)?;
-    let mut answer =
-        Answer { sequence, text: String::new(), tokens: Vec::new(), finish: Finish::Cancelled, first_token: None };
+    let mut answer = Answer {
+        sequence,
+        text: String::new(),
+        tokens: Vec::new(),
+        finish: Finish::Cancelled,
+        first_token: None,
+    };
     let mut detokenizer = Detokenizer::new(&voice.tokenizer);
     let bar = progress("reading the prompt", ask.quiet, TOKENS);
     let mut finished = false;

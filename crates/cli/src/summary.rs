@@ -50,7 +50,8 @@ impl Summary {
 
     /// After the last token.
     pub fn end(&mut self, engine: &Engine, answer: &Answer) {
-        let drive_bytes = machine::bytes_read_from_drives().zip(self.drive_before).map(|(now, then)| now - then);
+        let drive_bytes =
+            machine::bytes_read_from_drives().zip(self.drive_before).map(|(now, then)| now - then);
         self.end = Some(End {
             text: answer.text.clone(),
             tokens: answer.tokens.clone(),

@@ -68,7 +68,8 @@ impl Manifest {
     /// Whether the embedding stays in memory. A token needs one row of it, so it does not, unless it is also the
     /// output head or its rows cannot be told apart in the file.
     pub fn embedding_is_resident(&self) -> bool {
-        let apart = |stored: &Stored| stored.scales.is_none() && stored.values.len % stored.rows.max(1) as u64 == 0;
+        let apart =
+            |stored: &Stored| stored.scales.is_none() && stored.values.len % stored.rows.max(1) as u64 == 0;
         !(self.trunk.contains_key(&Role::Head) && self.stored(Role::Embedding).is_some_and(apart))
     }
 

@@ -35,7 +35,12 @@ impl Embedding {
     }
 }
 
-fn look_up(stored: &Stored, source: &dyn RowSource, tokens: &[TokenId], backend: &dyn Backend) -> Result<Tensor> {
+fn look_up(
+    stored: &Stored,
+    source: &dyn RowSource,
+    tokens: &[TokenId],
+    backend: &dyn Backend,
+) -> Result<Tensor> {
     let mut places: BTreeMap<TokenId, TokenId> = BTreeMap::new();
     for token in tokens {
         let next = places.len() as TokenId;

@@ -15,8 +15,8 @@ mod step;
 
 pub use backend::Form;
 pub use catalogue::ManifestCatalogue;
-pub use embedding::RowSource;
 pub use decoder::{Decoder, Emit};
+pub use embedding::RowSource;
 pub use load::{ReadExact, load};
 pub use scratch::scratch_bytes;
 pub use step::{Entry, Logits};

@@ -23,7 +23,11 @@ impl Oracle {
         let ids = |name: &str| match file.tensor(name) {
             Ok(tensor) => {
                 let width = tensor.data().len() / tensor.shape().iter().product::<usize>();
-                tensor.data().chunks_exact(width).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+                tensor
+                    .data()
+                    .chunks_exact(width)
+                    .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                    .collect()
             }
             Err(_) => Vec::new(),
         };

@@ -23,11 +23,13 @@ pub fn unpack(folder: &Path) -> Result<PathBuf> {
     if fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() == MODEL.len() as u64) {
         return Ok(path);
     }
-    let failed = |error: std::io::Error| Error::io(format!("unpacking the demo model to {}", path.display()), &error);
+    let failed =
+        |error: std::io::Error| Error::io(format!("unpacking the demo model to {}", path.display()), &error);
     fs::create_dir_all(folder).map_err(failed)?;
     let unfinished = folder.join(format!("{NAME}.{}", std::process::id()));
     let mut file = fs::File::create(&unfinished).map_err(failed)?;
-    let written = file.write_all(MODEL).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&unfinished, &path));
+    let written =
+        file.write_all(MODEL).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&unfinished, &path));
     written.map_err(|error| {
         let _ = fs::remove_file(&unfinished);
         failed(error)

@@ -236,7 +236,8 @@ impl Engine {
             *count += share.tokens;
         }
         report.elapsed = start.elapsed();
-        report.drive_bytes = machine::bytes_read_from_drives().zip(drive_before).map(|(now, then)| now - then);
+        report.drive_bytes =
+            machine::bytes_read_from_drives().zip(drive_before).map(|(now, then)| now - then);
         self.totals.add(&report);
         Ok((events, report))
     }

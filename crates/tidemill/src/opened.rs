@@ -66,10 +66,10 @@ impl Opened {
         match options.context {
             None => Ok(limit.min(CONTEXT_DEFAULT)),
             Some(0) => Err(Error::input("a context of 0 tokens holds nothing")),
-            Some(asked) if asked > limit => Err(Error::input(format!(
-                "a context of {asked} tokens; the model was made for {limit}"
-            ))
-            .hint(format!("--context {limit}"))),
+            Some(asked) if asked > limit => {
+                Err(Error::input(format!("a context of {asked} tokens; the model was made for {limit}"))
+                    .hint(format!("--context {limit}")))
+            }
             Some(asked) => Ok(asked),
         }
     }
@@ -104,9 +104,9 @@ impl Opened {
 fn budget(options: &Options) -> Result<u64> {
     match options.memory {
         Some(memory) => Ok(memory.0),
-        None => machine::memory_limit()
-            .map(|limit| limit / 4 * 3)
-            .ok_or_else(|| Error::input("this system does not tell how much memory it has").hint("--memory 16GiB")),
+        None => machine::memory_limit().map(|limit| limit / 4 * 3).ok_or_else(|| {
+            Error::input("this system does not tell how much memory it has").hint("--memory 16GiB")
+        }),
     }
 }
 

@@ -63,7 +63,9 @@ impl MemoryPlan {
         let fixed = process + trunk + kv;
         let scratch = |chunk| scratch_bytes(spec, chunk, demand.context, demand.threads);
 
-        let chunks = || CHUNKS.iter().copied().filter(|chunk| *chunk <= demand.chunk_max.max(CHUNKS[CHUNKS.len() - 1]));
+        let chunks = || {
+            CHUNKS.iter().copied().filter(|chunk| *chunk <= demand.chunk_max.max(CHUNKS[CHUNKS.len() - 1]))
+        };
         let least = CHUNKS[CHUNKS.len() - 1];
         let minimum = fixed + scratch(least) + pool_minimum;
         let free = demand.budget.saturating_sub(fixed);

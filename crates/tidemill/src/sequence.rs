@@ -131,7 +131,9 @@ impl Sequence {
 impl Request {
     pub(crate) fn check(&self) -> Result<()> {
         if self.tokens.is_empty() {
-            return Err(Error::input("the prompt is empty; the model needs at least one token to go on from"));
+            return Err(Error::input(
+                "the prompt is empty; the model needs at least one token to go on from",
+            ));
         }
         if self.max_tokens == 0 {
             return Err(Error::input("0 tokens to generate"));

@@ -123,9 +123,10 @@ fn softmax_scale(mla: &Mla, score_magnitude: f64) -> f32 {
     ((mla.head() as f64).powf(-0.5) * score_magnitude * score_magnitude) as f32
 }
 
-/// `rope_parameters` (new), or `rope_theta` and `rope_scaling` (old).
+/// `rope_theta` and `rope_scaling` (old), or `rope_parameters` (new); where both are told, the published class goes by
+/// the old one.
 fn rope_of_config(config: &Config<'_>, second: bool) -> Result<Rotation> {
-    let scaling = config.child("rope_parameters").or(config.child("rope_scaling"));
+    let scaling = config.child("rope_scaling").or(config.child("rope_parameters"));
     let theta_in = scaling.filter(|scaling| scaling.get("rope_theta").is_some()).unwrap_or(*config);
     let theta = if theta_in.get("rope_theta").is_some() { theta_in.positive("rope_theta")? } else { 1e4 };
     // DeepSeek-V2 always rotates adjacent dimensions; V3 may be told otherwise.
@@ -150,13 +151,21 @@ fn rope_of_config(config: &Config<'_>, second: bool) -> Result<Rotation> {
     };
     let yarn = Yarn {
         factor,
-        original_context: scaling.positive("original_max_position_embeddings")?,
-        beta_fast: scaling.number_or("beta_fast", 32.0)?,
-        beta_slow: scaling.number_or("beta_slow", 1.0)?,
+        original_context: match scaling.get("original_max_position_embeddings") {
+            Some(_) => scaling.positive("original_max_position_embeddings")?,
+            None => config.size("max_position_embeddings")? as f64,
+        },
+        beta_fast: or_when_zero(scaling.number_or("beta_fast", 0.0)?, 32.0),
+        beta_slow: or_when_zero(scaling.number_or("beta_slow", 0.0)?, 1.0),
         magnitude: scaling.number_or("attention_factor", published)?,
     };
     let score_magnitude = if all_dim != 0.0 { magnitude(factor, all_dim) } else { 1.0 };
     Ok(Rotation { rope: Rope { yarn: Some(yarn), ..rope }, score_magnitude })
+}
+
+/// The published code takes 0 for absent.
+fn or_when_zero(found: f64, default: f64) -> f64 {
+    if found == 0.0 { default } else { found }
 }
 
 fn read_gguf(config: Config<'_>, shapes: Shapes<'_>) -> Result<ModelSpec> {
@@ -213,15 +222,19 @@ fn router_of_gguf(config: &Config<'_>, bias: bool) -> Result<Router> {
         2 => (Score::Sigmoid, GroupScore::TopTwo),
         _ => return Err(config.err_implemented("expert_gating_func", "1 (softmax) or 2 (sigmoid)")),
     };
+    // Files of DeepSeek-V3 and R1 from before the keys existed: 256 experts in 8 groups of which 4 are used.
+    let unsaid = config.get("expert_group_count").is_none();
+    let third = unsaid && score == Score::Sigmoid && config.size("expert_count")? == 256;
+    let (count, keep) = if third {
+        (8, 4)
+    } else {
+        (config.size_or("expert_group_count", 1)?, config.size_or("expert_group_used_count", 1)?)
+    };
     Ok(Router {
         top_k: config.size("expert_used_count")?,
         score,
         bias,
-        groups: groups(
-            config.size_or("expert_group_count", 1)?,
-            config.size_or("expert_group_used_count", 1)?,
-            group_score,
-        ),
+        groups: groups(count, keep, group_score),
         normalise: config.flag_or("expert_weights_norm", false)?,
         scale: config.number_or("expert_weights_scale", 1.0)? as f32,
     })
@@ -244,8 +257,8 @@ fn rope_of_gguf(config: &Config<'_>, dims: usize) -> Result<Rotation> {
         // Published models have mscale = mscale_all_dim, so the factor on cosines and sines is 1; no key tells it.
         magnitude: 1.0,
     };
-    // The key holds 0.1 * mscale_all_dim.
-    let all_dim = config.number_or("rope.scaling.yarn_log_multiplier", 0.0)? / 0.1;
+    // The key holds 0.1 * mscale_all_dim. Without it three readers disagree on what was meant, so it is required.
+    let all_dim = config.number("rope.scaling.yarn_log_multiplier")? / 0.1;
     let score_magnitude = if all_dim != 0.0 { magnitude(factor, all_dim) } else { 1.0 };
     Ok(Rotation { rope: Rope { yarn: Some(yarn), ..rope }, score_magnitude })
 }

@@ -1,0 +1,127 @@
+//! The disk, the pool and the threads decide when an answer comes, never what it is: to the bit.
+
+use disk::{Fault, IoChoice};
+use testkit::{DiskKind, Oracle, Rig, RigOptions, fixture};
+
+/// A model with groups, shared experts and several expert layers, a prompt, and its logits with everything resident.
+fn reference() -> (std::path::PathBuf, Vec<u32>, Vec<f32>) {
+    let path = fixture("deepseek_v3/grouped/model.gguf");
+    let tokens = Oracle::read(&fixture("deepseek_v3/grouped/oracle.safetensors")).tokens;
+    let mut rig = Rig::open(&path, &RigOptions { threads: 1, ..RigOptions::default() }).unwrap();
+    let logits = rig.prefill(&tokens, 512).unwrap();
+    (path, tokens, logits)
+}
+
+fn check(options: &RigOptions, what: &str) -> Rig {
+    let (path, tokens, expected) = reference();
+    let mut rig = Rig::open(&path, options).unwrap();
+    for chunk in [512, 7, 1] {
+        assert_eq!(rig.prefill(&tokens, chunk).unwrap(), expected, "{what}, chunks of {chunk}");
+    }
+    rig
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    for threads in [1, 2, 4] {
+        check(&RigOptions { threads, ..RigOptions::default() }, &format!("{threads} threads"));
+    }
+}
+
+#[test]
+fn any_pool_any_policy_and_any_order_of_arrival_give_the_same_bits() {
+    let smallest = Rig::smallest_pool(&fixture("deepseek_v3/grouped/model.gguf"));
+    for policy in experts::policy::POLICIES {
+        for pool in [Some(smallest), Some(smallest * 3), Some(smallest * 9), None] {
+            for seed in 0..3 {
+                let disk = DiskKind::Shuffled(seed, Vec::new());
+                let options = RigOptions { pool, policy: policy.name, disk, ..RigOptions::default() };
+                let rig = check(&options, &format!("policy {}, pool {pool:?}, seed {seed}", policy.name));
+                let stats = rig.pool.stats();
+                assert!(stats.misses > 0, "experts came from the disk");
+                assert!(pool.is_none_or(|pool| stats.allocated_bytes <= pool), "{stats:?}");
+                assert_eq!(pool.is_none(), stats.evictions == 0, "{stats:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn direct_and_buffered_reads_give_the_same_bits() {
+    for choice in [IoChoice::Direct, IoChoice::Buffered] {
+        check(&RigOptions { disk: DiskKind::Files(choice), ..RigOptions::default() }, "files");
+    }
+}
+
+#[test]
+fn a_read_that_fails_once_changes_nothing() {
+    let faults = (0..40).map(|nth| (nth, Fault::Once)).collect();
+    let rig = check(&RigOptions { disk: DiskKind::Shuffled(5, faults), ..RigOptions::default() }, "retries");
+    assert!(rig.pool.stats().retries > 0, "{:?}", rig.pool.stats());
+}
+
+#[test]
+fn a_read_that_fails_for_good_is_an_error_and_the_next_pass_is_right() {
+    let (path, tokens, expected) = reference();
+    let disk = DiskKind::Shuffled(5, vec![(3, Fault::Failed), (9, Fault::Short)]);
+    let mut rig = Rig::open(&path, &RigOptions { disk, ..RigOptions::default() }).unwrap();
+    for _ in 0..2 {
+        let error = rig.prefill(&tokens, 512).unwrap_err();
+        assert_eq!(error.kind(), base::Kind::Io);
+        assert!(error.to_string().contains("layer"), "{error}");
+    }
+    assert_eq!(rig.prefill(&tokens, 512).unwrap(), expected);
+}
+
+#[test]
+fn every_batch_gives_each_sequence_the_bits_it_has_alone() {
+    use kv::KvCache;
+    use model::{Entry, Logits};
+    let (path, tokens, expected) = reference();
+    let mut rig = Rig::open(&path, &RigOptions::default()).unwrap();
+    let vocab = rig.decoder.spec().vocab;
+    let backend = rig.decoder.backend().clone();
+    let mut caches: Vec<KvCache> =
+        (0..3).map(|_| KvCache::new(rig.decoder.spec(), backend.as_ref(), tokens.len()).unwrap()).collect();
+    // Three sequences of the same prompt at different places: chunks of 5, 1 and the rest, in one pass each time.
+    let mut seen = vec![Vec::new(); 3];
+    while caches.iter().any(|kv| kv.len() < tokens.len()) {
+        let mut entries: Vec<Entry<'_>> = Vec::new();
+        for (kv, take) in caches.iter_mut().zip([5, 1, tokens.len()]) {
+            let start = kv.len();
+            let end = tokens.len().min(start + take);
+            entries.push(Entry {
+                kv,
+                tokens: &tokens[start..end],
+                prompt: tokens.len(),
+                logits: Logits::All,
+            });
+        }
+        let emit = &mut |entry: usize, _: usize, logits: &[f32]| {
+            seen[entry].extend_from_slice(logits);
+            Ok(())
+        };
+        rig.decoder.forward(&mut entries, &mut rig.pool, &Default::default(), emit).unwrap();
+    }
+    for logits in seen {
+        assert_eq!(logits.len(), tokens.len() * vocab);
+        assert_eq!(logits, expected);
+    }
+}
+
+#[test]
+fn a_cancelled_pass_keeps_nothing() {
+    use std::sync::atomic::AtomicBool;
+    let (path, tokens, expected) = reference();
+    let mut rig = Rig::open(&path, &RigOptions::default()).unwrap();
+    let backend = rig.decoder.backend().clone();
+    let mut kv = kv::KvCache::new(rig.decoder.spec(), backend.as_ref(), tokens.len()).unwrap();
+    let entry =
+        model::Entry { kv: &mut kv, tokens: &tokens, prompt: tokens.len(), logits: model::Logits::All };
+    let cancelled = AtomicBool::new(true);
+    let error =
+        rig.decoder.forward(&mut [entry], &mut rig.pool, &cancelled, &mut |_, _, _| Ok(())).unwrap_err();
+    assert_eq!(error.kind(), base::Kind::Cancelled);
+    assert!(kv.is_empty());
+    assert_eq!(rig.prefill(&tokens, 512).unwrap(), expected);
+}
