@@ -10,8 +10,6 @@ use crate::{Error, Kind, Result};
 pub const ALIGNMENT: usize = 4096;
 
 /// A zeroed, owned run of bytes that starts on an [`ALIGNMENT`] boundary.
-///
-/// Pages are committed by the system on first touch, so an untouched tail costs nothing.
 #[derive(Debug)]
 pub struct AlignedBuf {
     start: NonNull<u8>,
