@@ -97,12 +97,13 @@ impl Literal {
         if self.single_word && (before.ends_with(is_word) || after.starts_with(is_word)) {
             return None;
         }
-        let space_before = before.len() - before.trim_end().len();
-        let space_after = after.len() - after.trim_start().len();
+        // Not looked at unless it matters: a run of ten thousand indentations would be read as often.
+        let space_before = || before.len() - before.trim_end().len();
+        let space_after = || after.len() - after.trim_start().len();
         Some(Found {
             literal: self,
-            start: start - if self.strips_left { space_before } else { 0 },
-            end: text.len() - after.len() + if self.strips_right { space_after } else { 0 },
+            start: start - if self.strips_left { space_before() } else { 0 },
+            end: text.len() - after.len() + if self.strips_right { space_after() } else { 0 },
         })
     }
 }

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use base::{Context, Result, TokenId};
+use formats::gguf::Metadata;
 use formats::{Checkpoint, Format};
 
 use crate::bpe::{Bpe, Scratch};
 use crate::chat::{self, Part, Rendered};
 use crate::control::{Literal, Literals};
 use crate::detokenize::Detokenizer;
-use crate::load;
+use crate::load::{self, Settings};
 use crate::normalize::Normalization;
 use crate::pretokenize::Pretokenizer;
 use crate::vocabulary::{Kind, Vocabulary};
@@ -52,6 +53,21 @@ impl Tokenizer {
         this.stop.extend(load::configured_stops(checkpoint, this.vocabulary.len()));
         this.stop.extend(chat::turn_ends(checkpoint, &this));
         Ok(this)
+    }
+
+    /// The tokenizer that `json`, the text of a `tokenizer.json`, describes by itself.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        load::hugging_face(json, &Settings::default())
+    }
+
+    /// The tokenizer that `ranks`, the text of a `tiktoken.model`, describes by itself: no control token has a name.
+    pub fn from_ranks(ranks: &[u8]) -> Result<Self> {
+        load::tiktoken(ranks, &Settings::default())
+    }
+
+    /// The tokenizer that the metadata of a GGUF file describes.
+    pub fn from_metadata(metadata: &Metadata) -> Result<Self> {
+        load::gguf(metadata)
     }
 
     /// The ids of `text`, which never contain a control token: their spellings are split like any other text.

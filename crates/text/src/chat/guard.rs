@@ -24,6 +24,33 @@ use crate::control::Literals;
 /// Markers that templates look for in an assistant's messages.
 const REASONING_MARKERS: [&str; 4] = ["<think>", "</think>", "<mm:think>", "</mm:think>"];
 
+/// Words of JSON schemas, which templates look for in the descriptions of tools. They stay as they are, unless the
+/// template could make one of them a control token all by itself.
+const SCHEMA_WORDS: [&str; 22] = [
+    "type",
+    "function",
+    "name",
+    "description",
+    "parameters",
+    "properties",
+    "required",
+    "items",
+    "enum",
+    "default",
+    "anyOf",
+    "oneOf",
+    "format",
+    "additionalProperties",
+    "strict",
+    "object",
+    "string",
+    "integer",
+    "number",
+    "boolean",
+    "array",
+    "null",
+];
+
 /// The private-use planes, of which stand-ins are taken.
 const PRIVATE_USE: std::ops::RangeInclusive<char> = '\u{f0000}'..='\u{10fffd}';
 
@@ -119,6 +146,9 @@ impl Guard {
 
     /// The places of the characters to replace.
     fn exposed(&self, text: &str) -> BTreeSet<usize> {
+        if SCHEMA_WORDS.contains(&text) && !self.middles.contains(text) {
+            return BTreeSet::new();
+        }
         let edges = text.char_indices().filter(|(_, letter)| self.edges.contains(letter));
         let mut places: BTreeSet<usize> = edges.map(|(place, _)| place).collect();
         for middle in &self.middles {
@@ -144,17 +174,40 @@ impl Guard {
     }
 }
 
-/// Whether `template` ends a piece of its own text in `opening` and goes on with something else.
+/// Whether `template` ends a piece of its own text in `opening` and goes on with something else. The role of a message
+/// is nothing else: it is one of a few words.
 fn is_left_open(template: &str, opening: &str) -> bool {
-    let goes_on = |after: &str| after.trim_start().chars().next().is_none_or(|next| "'\"{".contains(next));
-    template.match_indices(opening).any(|(place, _)| goes_on(&template[place + opening.len()..]))
+    let mut places =
+        template.match_indices(opening).map(|(place, _)| template[place + opening.len()..].trim_start());
+    places.any(|after| {
+        after.chars().next().is_none_or(|next| "'\"{".contains(next)) && !goes_on_with_role(after)
+    })
 }
 
 /// Whether `template` begins a piece of its own text with `closing` after something else.
 fn is_put_after(template: &str, closing: &str) -> bool {
-    let comes_after =
-        |before: &str| before.trim_end().chars().next_back().is_none_or(|last| "'\"}".contains(last));
-    template.match_indices(closing).any(|(place, _)| comes_after(&template[..place]))
+    let mut places = template.match_indices(closing).map(|(place, _)| template[..place].trim_end());
+    places.any(|before| {
+        before.chars().next_back().is_none_or(|last| "'\"}".contains(last)) && !comes_from_role(before)
+    })
+}
+
+/// The ways to say the role of a message, after the name of the message.
+const ROLE: [&str; 3] = [".role", "['role']", "[\"role\"]"];
+
+/// Whether `after`, which ends a piece of text, goes on with `+ message.role` or `{{ message.role`.
+fn goes_on_with_role(after: &str) -> bool {
+    let is_operator = |letter: char| "'\"{-+~".contains(letter) || letter.is_whitespace();
+    let is_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let role = after.trim_start_matches(is_operator).trim_start_matches(is_name);
+    ROLE.iter().any(|way| role.strip_prefix(way).is_some_and(|rest| !rest.starts_with(is_name)))
+}
+
+/// Whether `before`, after which a piece of text begins, ends in `message.role +` or `message.role }}`.
+fn comes_from_role(before: &str) -> bool {
+    let is_operator = |letter: char| "'\"}-+~".contains(letter) || letter.is_whitespace();
+    let role = before.trim_end_matches(is_operator);
+    ROLE.iter().any(|way| role.ends_with(way))
 }
 
 /// Where `part` begins in `text`, overlapping occurrences included.
@@ -210,3 +263,6 @@ pub(super) fn strings(value: &Value) -> Vec<&str> {
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,32 +90,37 @@ impl Message {
         Err(Error::input(format!("a message has the role {role}, expected one of {}", ROLES.join(", "))))
     }
 
-    /// The message as templates know it; what is absent is left out.
-    pub(super) fn to_json(&self) -> Value {
-        let mut message = json!({ "role": self.role, "content": self.content });
-        if let Some(reasoning) = &self.reasoning {
-            message["reasoning_content"] = json!(reasoning);
+    /// The message as templates know it; what is absent is left out. Every string in it went through `guard`.
+    pub(super) fn to_json(&self, guard: &mut dyn FnMut(&Value) -> Result<Value>) -> Result<Value> {
+        let mut message = Map::new();
+        message.insert("role".into(), self.role.as_str().into()); // one of ROLES
+        message.insert("content".into(), guard(&self.content.as_str().into())?);
+        let optional = [
+            ("reasoning_content", &self.reasoning),
+            ("tool_call_id", &self.tool_call_id),
+            ("name", &self.name),
+        ];
+        for (key, text) in optional {
+            if let Some(text) = text {
+                message.insert(key.into(), guard(&text.as_str().into())?);
+            }
         }
         if !self.tool_calls.is_empty() {
-            message["tool_calls"] = self.tool_calls.iter().map(ToolCall::to_json).collect();
+            let calls = self.tool_calls.iter().map(|call| call.to_json(guard)).collect::<Result<Vec<_>>>()?;
+            message.insert("tool_calls".into(), calls.into());
         }
-        if let Some(id) = &self.tool_call_id {
-            message["tool_call_id"] = json!(id);
-        }
-        if let Some(name) = &self.name {
-            message["name"] = json!(name);
-        }
-        message
+        Ok(message.into())
     }
 }
 
 impl ToolCall {
-    fn to_json(&self) -> Value {
+    fn to_json(&self, guard: &mut dyn FnMut(&Value) -> Result<Value>) -> Result<Value> {
+        let name = guard(&self.name.as_str().into())?;
         let mut call =
-            json!({ "type": "function", "function": { "name": self.name, "arguments": self.arguments } });
+            json!({ "type": "function", "function": { "name": name, "arguments": guard(&self.arguments)? } });
         if let Some(id) = &self.id {
-            call["id"] = json!(id);
+            call["id"] = guard(&id.as_str().into())?;
         }
-        call
+        Ok(call)
     }
 }

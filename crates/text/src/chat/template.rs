@@ -22,6 +22,8 @@ const STEPS: u64 = 200_000;
 const STEPS_A_MESSAGE: u64 = 2_000;
 /// How deep macros may call each other.
 const MAX_CALL_DEPTH: usize = 64;
+/// Enough to drop a value nested in as many steps; only what is used becomes memory.
+const STACK_BYTES: usize = 256 << 20;
 /// The longest prompt a template may write beyond what it is given.
 const MAX_OUTPUT_BYTES: usize = 4 << 20;
 /// How often a template may repeat what it is given.
@@ -63,8 +65,9 @@ impl ChatTemplate {
     /// message has no known role, and with [`base::Kind::Corrupt`] when the template is broken or does not end.
     pub fn render(&self, messages: &[Message], options: &ChatOptions) -> Result<Rendered> {
         messages.iter().try_for_each(Message::check)?;
+        let as_it_is = |message: &Message| message.to_json(&mut |value| Ok(value.clone()));
         let given = json!({
-            "messages": messages.iter().map(Message::to_json).collect::<Vec<_>>(),
+            "messages": messages.iter().map(as_it_is).collect::<Result<Vec<_>>>()?,
             "tools": options.tools,
             "variables": options.variables,
         });
@@ -77,13 +80,8 @@ impl ChatTemplate {
         let stand_ins = Arc::new(stand_ins);
         let mut environment = self.environment(Arc::clone(&stand_ins), options)?;
         environment.set_fuel(Some(STEPS + STEPS_A_MESSAGE * messages.len() as u64));
-        let mut output = Bounded { bytes: Vec::new(), most: MAX_OUTPUT_BYTES + MAX_REPEATS * given_bytes };
-        let template = environment.template_from_str(&self.source).map_err(|error| err_syntax(&error))?;
-        template
-            .render_captured_to(minijinja::value::Serde(&context), &mut output)
-            .map_err(|error| err_render(&error))?;
-        let text = String::from_utf8(output.bytes)
-            .map_err(|_| Error::corrupt("the chat template wrote no UTF-8"))?;
+        let most = MAX_OUTPUT_BYTES + MAX_REPEATS * given_bytes;
+        let text = on_a_large_stack(|| run(&environment, &self.source, &context, most))?;
         Ok(self.split(&text, &stand_ins))
     }
 
@@ -111,15 +109,13 @@ impl ChatTemplate {
     }
 
     fn message(&self, message: &Message, stand_ins: &mut StandIns) -> Result<Value> {
-        let mut value = self.guard.json(&message.to_json(), stand_ins)?;
-        value["role"] = json!(message.role); // checked
-        if message.role == "assistant" {
-            value["content"] = self.guard.assistant_text(&message.content, stand_ins)?.into();
-            if let Some(reasoning) = &message.reasoning {
-                value["reasoning_content"] = self.guard.assistant_text(reasoning, stand_ins)?.into();
-            }
+        match message.role.as_str() {
+            "assistant" => message.to_json(&mut |value| match value {
+                Value::String(text) => Ok(self.guard.assistant_text(text, stand_ins)?.into()),
+                other => self.guard.json(other, stand_ins),
+            }),
+            _ => message.to_json(&mut |value| self.guard.json(value, stand_ins)),
         }
-        Ok(value)
     }
 
     fn environment(&self, stand_ins: Arc<StandIns>, options: &ChatOptions) -> Result<Environment<'_>> {
@@ -149,6 +145,28 @@ impl ChatTemplate {
         push_text(&mut parts, &text[done..]);
         Rendered { parts }
     }
+}
+
+/// What the template `source` writes, at most `most` bytes.
+fn run(environment: &Environment<'_>, source: &str, context: &Value, most: usize) -> Result<String> {
+    let template = environment.template_from_str(source).map_err(|error| err_syntax(&error))?;
+    let mut output = Bounded { bytes: Vec::new(), most };
+    let ran = template.render_captured_to(minijinja::value::Serde(context), &mut output);
+    ran.map_err(|error| err_render(&error))?;
+    String::from_utf8(output.bytes).map_err(|_| Error::corrupt("the chat template wrote no UTF-8"))
+}
+
+/// Runs `render` on a thread of its own. The interpreter drops nested values by recursion, and a template can nest as
+/// often as it has steps; it also has its own mistakes (`''[::-1]` is one), which must not become ours.
+fn on_a_large_stack(render: impl FnOnce() -> Result<String> + Send) -> Result<String> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("chat template".into()).stack_size(STACK_BYTES);
+        let thread =
+            thread.spawn_scoped(scope, render).map_err(|error| Error::io("cannot start a thread", &error))?;
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(Error::corrupt("the chat template fails: the interpreter gave up")))
+    })
 }
 
 /// The control tokens that the model's template writes after an assistant's answer: where an answer ends.

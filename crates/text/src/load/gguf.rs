@@ -35,7 +35,7 @@ const STOPS: [&str; 3] =
     ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"];
 
 /// The tokenizer that `metadata` describes.
-pub(crate) fn open(metadata: &Metadata) -> Result<Tokenizer> {
+pub(crate) fn parse(metadata: &Metadata) -> Result<Tokenizer> {
     check_model(metadata)?;
     let pre = pre::by_name(metadata.str(PRE)?.unwrap_or("default"))?;
     let tokens = metadata.strings(TOKENS)?.ok_or_else(|| Error::corrupt(format!("{TOKENS} is missing")))?;

@@ -66,7 +66,7 @@ struct Model<'j> {
 }
 
 /// The tokenizer that the file `json` describes.
-pub(super) fn parse(json: &[u8], settings: &Settings) -> Result<Tokenizer> {
+pub(crate) fn parse(json: &[u8], settings: &Settings) -> Result<Tokenizer> {
     let file: File<'_> = serde_json::from_slice(json).map_err(|error| err_json(&error))?;
     check_model(&file.model)?;
     let mut added: BTreeMap<TokenId, AddedToken> = settings.added_tokens_decoder.clone();

@@ -13,8 +13,10 @@ use base::{Context, Error, Result, TokenId};
 use formats::Checkpoint;
 use serde_json::Value;
 
-pub(crate) use gguf::open as gguf;
+pub(crate) use gguf::parse as gguf;
+pub(crate) use hugging_face::parse as hugging_face;
 pub(crate) use settings::Settings;
+pub(crate) use tiktoken::parse as tiktoken;
 
 use crate::files::{MAX_VOCABULARY_BYTES, read};
 use crate::tokenizer::Tokenizer;
@@ -24,11 +26,11 @@ pub(crate) fn folder(root: &Path) -> Result<Tokenizer> {
     let settings = Settings::read(root)?;
     let path = root.join("tokenizer.json");
     if let Some(json) = read(&path, MAX_VOCABULARY_BYTES)? {
-        return hugging_face::parse(&json, &settings).within(|| path.display());
+        return hugging_face(&json, &settings).within(|| path.display());
     }
     let path = root.join("tiktoken.model");
     if let Some(ranks) = read(&path, MAX_VOCABULARY_BYTES)? {
-        return tiktoken::parse(&ranks, &settings).within(|| path.display());
+        return tiktoken(&ranks, &settings).within(|| path.display());
     }
     Err(Error::input("has no tokenizer: neither tokenizer.json nor tiktoken.model").within(root.display()))
 }

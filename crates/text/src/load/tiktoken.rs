@@ -21,9 +21,11 @@ use crate::vocabulary::{Entry, Kind, Vocabulary};
 const RESERVED: TokenId = 256;
 
 /// The tokenizer whose ranks are in the file `ranks`.
-pub(super) fn parse(ranks: &[u8], settings: &Settings) -> Result<Tokenizer> {
+pub(crate) fn parse(ranks: &[u8], settings: &Settings) -> Result<Tokenizer> {
     let mut entries = parse_ranks(ranks)?;
-    let first_reserved = entries.iter().map(|entry| entry.id).max().map_or(0, |last| last.saturating_add(1));
+    let last =
+        entries.iter().map(|entry| entry.id).max().ok_or_else(|| Error::corrupt("the file has no tokens"))?;
+    let first_reserved = last.saturating_add(1);
     let named = &settings.added_tokens_decoder;
     for id in first_reserved..first_reserved.saturating_add(RESERVED) {
         if !named.contains_key(&id) {
@@ -78,7 +80,7 @@ mod tests {
     #[test]
     fn a_malformed_file_is_refused_in_one_sentence() {
         let cases = [
-            ("", "the vocabulary is empty"),
+            ("", "the file has no tokens"),
             ("YQ==", "line 1: expected a token in base64"),
             ("YQ== 0\nYg== 1 2", "line 2: expected a token in base64"),
             ("Y? 0", "line 1: the token is no base64"),

@@ -1,0 +1,104 @@
+//! Ids equal those of the reference implementations: Hugging Face `tokenizers` and tiktoken.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::json;
+use support::{FAMILIES, Ids, corpus, fixture, folder, tokenizer};
+use text::{ChatOptions, ChatTemplate, Detokenizer, Rendered, Tokenizer};
+
+#[test]
+fn plain_text_has_the_ids_of_the_reference() {
+    for family in FAMILIES.into_iter().chain(["demo"]) {
+        check_plain(family, &tokenizer(family));
+    }
+}
+
+#[test]
+fn a_vocabulary_in_a_gguf_file_gives_the_same_ids() {
+    let files = [
+        ("gpt-2", "gpt-2"),
+        ("llama-bpe", "llama-bpe"),
+        ("llama-bpe", "glm4"),
+        ("qwen2", "qwen2"),
+        ("qwen35", "qwen35"),
+        ("deepseek-v3", "deepseek-v3"),
+        ("gpt-4o", "gpt-4o"),
+        ("gpt-4o", "minimax-m2"),
+        ("kimi-k2", "vocabulary"),
+    ];
+    for (family, file) in files {
+        let checkpoint = formats::open(&fixture(&format!("{family}/{file}.gguf"))).unwrap();
+        let tokenizer = Tokenizer::from_checkpoint(&checkpoint).unwrap();
+        check_plain(family, &tokenizer);
+        let stop = if family == "kimi-k2" { "[EOS]" } else { "<|im_end|>" };
+        assert_eq!(
+            tokenizer.stop_tokens().iter().copied().collect::<Vec<_>>(),
+            [tokenizer.id_of(stop).unwrap()]
+        );
+        assert_eq!(tokenizer.bos(), tokenizer.id_of("[BOS]"));
+    }
+}
+
+#[test]
+fn control_tokens_in_a_template_have_the_ids_of_the_reference() {
+    for family in FAMILIES.into_iter().chain(["demo"]) {
+        let tokenizer = tokenizer(family);
+        for (text, Ids { trusted, .. }) in corpus(family) {
+            // Jinja would drop a last line break, and NUL.
+            if text.ends_with(['\n', '\r']) || text.contains(['{', '\0']) {
+                continue;
+            }
+            assert_eq!(
+                tokenizer.encode_rendered(&written(&text, &tokenizer)).unwrap(),
+                trusted,
+                "{family}: {text:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn decoding_gives_the_text_back() {
+    for family in FAMILIES.into_iter().chain(["demo"]) {
+        let tokenizer = tokenizer(family);
+        let normalizes = ["qwen2", "qwen35", "demo"].contains(&family);
+        for (text, ids) in corpus(family) {
+            let expected = if normalizes { nfc(&text) } else { text };
+            assert_eq!(tokenizer.decode(&ids.plain), expected, "{family}");
+            let mut detokenizer = Detokenizer::new(&tokenizer);
+            let pieces: String = ids.plain.iter().map(|id| detokenizer.push(*id)).collect();
+            assert_eq!(pieces + &detokenizer.finish(), expected, "{family}");
+        }
+    }
+}
+
+#[test]
+fn the_demo_opens_with_its_settings() {
+    let config = json!({ "eos_token_id": 0 });
+    let generation = json!({ "eos_token_id": [0, 2, 99999] });
+    let tokenizer = Tokenizer::from_checkpoint(&folder(fixture("demo"), config, Some(generation))).unwrap();
+    assert_eq!(tokenizer.vocab_size(), 4096);
+    assert_eq!(tokenizer.stop_tokens().iter().copied().collect::<Vec<_>>(), [0, 2]);
+    assert_eq!((tokenizer.bos(), tokenizer.adds_bos()), (None, false));
+    assert!(tokenizer.is_control(7) && !tokenizer.is_control(8) && !tokenizer.is_control(4096));
+    assert_eq!(tokenizer.piece(265), Some(&b"he"[..]));
+}
+
+fn check_plain(family: &str, tokenizer: &Tokenizer) {
+    for (text, Ids { plain, .. }) in corpus(family) {
+        let ids = tokenizer.encode(&text).unwrap();
+        assert_eq!(ids, plain, "{family}: {text:?}");
+        assert!(!ids.iter().any(|id| tokenizer.is_control(*id)));
+    }
+}
+
+/// `text` as a template would write it.
+fn written(text: &str, tokenizer: &Tokenizer) -> Rendered {
+    ChatTemplate::new(text, tokenizer).unwrap().render(&[], &ChatOptions::default()).unwrap()
+}
+
+fn nfc(text: &str) -> String {
+    use unicode_normalization::UnicodeNormalization;
+    text.nfc().collect()
+}

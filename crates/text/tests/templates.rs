@@ -1,0 +1,66 @@
+//! Templates render what jinja2 renders when transformers sets it up.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use support::{fixture, read_json, tokenizer};
+use text::{ChatOptions, ChatTemplate, Message, Part, ToolCall};
+
+#[derive(Deserialize)]
+struct Case {
+    template: String,
+    messages: Vec<Value>,
+    tools: Option<Vec<Value>>,
+    add_generation_prompt: bool,
+    variables: Map<String, Value>,
+    expected: String,
+}
+
+#[test]
+fn conversations_look_as_jinja2_renders_them() {
+    let tokenizer = tokenizer("qwen2");
+    for (number, case) in read_json::<Vec<Case>>("templates/cases.json").into_iter().enumerate() {
+        let source = std::fs::read_to_string(fixture(&format!("templates/{}.jinja", case.template))).unwrap();
+        let template = ChatTemplate::new(&source, &tokenizer).unwrap();
+        let mut variables = case.variables;
+        // The fixture's tokenizer has no roles of its own.
+        variables.insert("bos_token".into(), "[BOS]".into());
+        variables.insert("eos_token".into(), "<|im_end|>".into());
+        let options = ChatOptions {
+            add_generation_prompt: case.add_generation_prompt,
+            tools: case.tools.unwrap_or_default(),
+            variables,
+            ..ChatOptions::default()
+        };
+        let messages: Vec<Message> = case.messages.iter().map(message).collect();
+        let rendered = template.render(&messages, &options).unwrap();
+        assert_eq!(rendered.text(), case.expected, "{} {number}", case.template);
+        let controls = rendered.parts.iter().filter(|part| matches!(part, Part::Control { .. })).count();
+        assert!(controls >= messages.len());
+    }
+}
+
+fn message(value: &Value) -> Message {
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let call = |call: &Value| ToolCall {
+        id: text(call, "id"),
+        name: text(&call["function"], "name").unwrap(),
+        arguments: call["function"]["arguments"].clone(),
+    };
+    Message {
+        role: text(value, "role").unwrap(),
+        content: text(value, "content").unwrap(),
+        reasoning: text(value, "reasoning_content"),
+        tool_calls: value
+            .get("tool_calls")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .map(call)
+            .collect(),
+        tool_call_id: text(value, "tool_call_id"),
+        name: text(value, "name"),
+    }
+}
