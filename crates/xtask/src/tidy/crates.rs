@@ -116,18 +116,29 @@ pub fn unused(tree: &Tree) -> Vec<Fault> {
     for one in all(tree) {
         let folder = format!("crates/{}/", one.name);
         let sources = || tree.ending(".rs").filter(|file| file.path.starts_with(&folder));
-        let words = |product: bool| -> BTreeSet<&str> {
+        let named = |product: bool| -> BTreeSet<&str> {
             let sources = sources().filter(|file| !product || file.path[folder.len()..].starts_with("src/"));
-            sources.flat_map(|file| rust::tokens(&file.text)).map(|token| token.text).collect()
+            sources.flat_map(|file| named(&file.text)).collect()
         };
         for (uses, product) in [(&one.uses, true), (&one.uses_in_tests, false)] {
-            let words = words(product);
-            for name in uses.iter().filter(|name| !words.contains(name.replace('-', "_").as_str())) {
+            let named = named(product);
+            for name in uses.iter().filter(|name| !named.contains(name.replace('-', "_").as_str())) {
                 faults.push(format!("{}: {name} is listed, but nothing uses it", one.manifest()));
             }
         }
     }
     faults
+}
+
+/// What a source may have from elsewhere: words before `::`, or alone behind `use`.
+fn named(source: &str) -> Vec<&str> {
+    let tokens = rust::tokens(source);
+    let pairs = tokens.windows(2);
+    let named = pairs.filter_map(|pair| match [pair[0].text, pair[1].text] {
+        [name, "::"] | ["use", name] => Some(name),
+        _ => None,
+    });
+    named.collect()
 }
 
 #[cfg(test)]
@@ -167,7 +178,7 @@ mod tests {
         let manifest = "[dependencies]\nused-one = {}\nidle = {}\n[dev-dependencies]\nin-tests = {}";
         let tree = Tree::of(&[
             ("crates/a/Cargo.toml", manifest),
-            ("crates/a/src/lib.rs", "use used_one::A; // idle"),
+            ("crates/a/src/lib.rs", "use used_one::A; struct B { idle: C } // idle::D"),
             ("crates/a/tests/b.rs", "in_tests::c();"),
         ]);
         assert_eq!(unused(&tree), ["crates/a/Cargo.toml: idle is listed, but nothing uses it"]);
