@@ -66,6 +66,35 @@ def plain_safetensors(header, data):
     return struct.pack("<Q", len(header)) + header + b"\0" * data
 
 
+def tokenizer_json(**changes):
+    letters = {letter: id for id, letter in enumerate("abĠ<>|")}
+    model = {"type": "BPE", "vocab": {**letters, "ab": 6, "Ġa": 7, "<|e|>": 8}, "merges": [["a", "b"], "Ġ a"]}
+    file = {"added_tokens": [{"id": 8, "content": "<|e|>", "special": True}, {"id": 9, "content": "  "}],
+            "normalizer": {"type": "NFC"}, "model": model,
+            "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}}
+    return json.dumps({**file, **changes}, ensure_ascii=False).encode()
+
+
+def tokenizer_seeds():
+    split = {"type": "Split", "pattern": {"Regex": r"\p{L}+|\s+(?!\S)|\s+"}, "behavior": "Isolated", "invert": False}
+    removed = {"type": "Split", "pattern": {"String": "<"}, "behavior": "Removed", "invert": True}
+    steps = [split, {"type": "Digits", "individual_digits": True}, removed,
+             {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}]
+    strings = lambda items: array(8, len(items), b"".join(string(item.encode()) for item in items))
+    keys = [(b"tokenizer.ggml.model", struct.pack("<I", 8) + string(b"gpt2")),
+            (b"tokenizer.ggml.pre", struct.pack("<I", 8) + string(b"qwen2")),
+            (b"tokenizer.ggml.tokens", strings(["a", "b", "Ġ", "ab", "Ġa", "<|e|>", "<0x63>"])),
+            (b"tokenizer.ggml.token_type", array(5, 7, struct.pack("<7i", 1, 1, 1, 1, 1, 3, 6))),
+            (b"tokenizer.ggml.merges", strings(["a b", "Ġ a"])),
+            (b"tokenizer.ggml.eos_token_id", struct.pack("<II", 4, 5))]
+    return {
+        "tokenizer/letters.json": tokenizer_json(),
+        "tokenizer/splits.json": tokenizer_json(pre_tokenizer={"type": "Sequence", "pretokenizers": steps}),
+        "tokenizer/letters.model": b"YQ== 0\nYg== 1\nIA== 2\nYWI= 3\n/w== 4\n",
+        "tokenizer/letters.gguf": plain_gguf(keys, [], 0),
+    }
+
+
 def main():
     gguf_py(str(HERE / "gguf/gguf_py.gguf"))
     inner = struct.pack("<IQ", 4, 2) + struct.pack("<II", 7, 8)
@@ -89,6 +118,7 @@ def main():
              "b": {"dtype": "F4", "shape": [2, 3], "data_offsets": [4, 7]},
              "c": {"dtype": "I64", "shape": [0, 9], "data_offsets": [7, 7]}}, 7),
     }
+    files |= tokenizer_seeds()
     for name, content in files.items():
         (HERE / name).write_bytes(content)
     tensors = {"experts.0.weight_packed": np.arange(8, dtype=np.int32).reshape(2, 4),

@@ -103,11 +103,10 @@ impl Bpe {
         scratch: &mut Scratch,
         ids: &mut Vec<TokenId>,
     ) -> Result<()> {
-        if self.whole_words || word.len() == 1 {
-            if let Some(id) = vocabulary.text_token(word) {
-                ids.push(id);
-                return Ok(());
-            }
+        let whole = if self.whole_words { vocabulary.text_token(word) } else { None };
+        if let Some(id) = whole {
+            ids.push(id);
+            return Ok(());
         }
         let Scratch { symbols, pairs } = scratch;
         self.start(word, symbols)?;

@@ -5,13 +5,12 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 
 use base::{Context, Error, Result, TokenId};
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::lists::{Merge, Vocab};
 use super::settings::{AddedToken, Settings};
 use crate::bpe::Bpe;
 use crate::byte_level::bytes_of;
@@ -76,7 +75,7 @@ pub(crate) fn parse(json: &[u8], settings: &Settings) -> Result<Tokenizer> {
 
     let vocabulary = Vocabulary::new(entries(&file.model.vocab, &added, settings)?)?;
     let controls = literals(&vocabulary, Kind::Control, &how);
-    let merges = file.model.merges.iter().enumerate().map(|(rank, merge)| merge.bytes(rank));
+    let merges = file.model.merges.iter().enumerate().map(|(rank, merge)| merge_bytes(rank, merge));
     let mut bpe = Bpe::by_merges(&vocabulary, merges, |bytes| {
         std::str::from_utf8(bytes).is_ok_and(|text| controls.get(text).is_some())
     })?;
@@ -158,6 +157,16 @@ fn entries(
     Ok(entries)
 }
 
+/// The two tokens of a merge, as bytes.
+fn merge_bytes(rank: usize, merge: &Merge<'_>) -> Result<(Vec<u8>, Vec<u8>)> {
+    let pair = match merge {
+        Merge(left, Some(right)) => Some((left.as_ref(), right.as_ref())),
+        Merge(both, None) => both.split_once(' '),
+    };
+    let bytes = pair.and_then(|(left, right)| Some((bytes_of(left)?, bytes_of(right)?)));
+    bytes.ok_or_else(|| err_merge(rank, &merge.0))
+}
+
 fn literal(id: TokenId, token: &AddedToken) -> Literal {
     Literal {
         id,
@@ -220,7 +229,7 @@ fn push_split(step: &Value, splits: &mut Pretokenizer) -> Result<()> {
     let text = |name: &str| step.get("pattern").and_then(|pattern| pattern.get(name)).and_then(Value::as_str);
     let pattern: Cow<'_, str> = match (text("Regex"), text("String")) {
         (Some(regex), _) => regex.into(),
-        (None, Some(string)) => regex_syntax_escape(string).into(),
+        (None, Some(string)) => literally(string).into(),
         (None, None) => return Err(Error::corrupt("a `Split` has no pattern")),
     };
     let inverted = step.get("invert").and_then(Value::as_bool).unwrap_or(false);
@@ -232,7 +241,7 @@ fn push_split(step: &Value, splits: &mut Pretokenizer) -> Result<()> {
 }
 
 /// An expression that matches exactly `text`.
-fn regex_syntax_escape(text: &str) -> String {
+fn literally(text: &str) -> String {
     text.chars().map(|letter| format!(r"\x{{{:x}}}", u32::from(letter))).collect()
 }
 
@@ -261,116 +270,6 @@ fn list<'v>(step: &'v Value, name: &str) -> Result<&'v [Value]> {
     list.map(Vec::as_slice).ok_or_else(|| Error::corrupt(format!("a `Sequence` has no {name}")))
 }
 
-/// Tokens and their ids in the order of the file; no map is built, as most tokens are looked at once.
-struct Vocab<'j>(Vec<(Cow<'j, str>, TokenId)>);
-
-impl<'de: 'j, 'j> Deserialize<'de> for Vocab<'j> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_any(VocabVisitor)
-    }
-}
-
-struct VocabVisitor;
-
-impl<'de> Visitor<'de> for VocabVisitor {
-    type Value = Vocab<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map of tokens to ids")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
-        let mut vocab = Vec::new();
-        while let Some((Text(text), id)) = map.next_entry()? {
-            vocab.push((text, id));
-        }
-        Ok(Vocab(vocab))
-    }
-
-    /// Other models than BPE list pairs of token and score; they are refused by their name.
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> std::result::Result<Self::Value, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Vocab(Vec::new()))
-    }
-}
-
-/// Two tokens, written as a list of two or, in old files, as one string with a space between.
-struct Merge<'j>(Cow<'j, str>, Option<Cow<'j, str>>);
-
-impl Merge<'_> {
-    fn bytes(&self, rank: usize) -> Result<(Vec<u8>, Vec<u8>)> {
-        let pair = match self {
-            Self(left, Some(right)) => Some((left.as_ref(), right.as_ref())),
-            Self(both, None) => both.split_once(' '),
-        };
-        let bytes = pair.and_then(|(left, right)| Some((bytes_of(left)?, bytes_of(right)?)));
-        bytes.ok_or_else(|| {
-            Error::corrupt(format!("merge {rank} is {}, expected two byte-level tokens", quoted(&self.0)))
-        })
-    }
-}
-
-impl<'de: 'j, 'j> Deserialize<'de> for Merge<'j> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_any(MergeVisitor)
-    }
-}
-
-struct MergeVisitor;
-
-impl<'de> Visitor<'de> for MergeVisitor {
-    type Value = Merge<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("two tokens")
-    }
-
-    fn visit_borrowed_str<E>(self, both: &'de str) -> std::result::Result<Self::Value, E> {
-        Ok(Merge(both.into(), None))
-    }
-
-    fn visit_str<E>(self, both: &str) -> std::result::Result<Self::Value, E> {
-        Ok(Merge(both.to_owned().into(), None))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> std::result::Result<Self::Value, A::Error> {
-        let mut next =
-            || items.next_element::<Text<'de>>()?.ok_or_else(|| serde::de::Error::invalid_length(0, &"two"));
-        let (Text(left), Text(right)) = (next()?, next()?);
-        match items.next_element::<IgnoredAny>()? {
-            None => Ok(Merge(left, Some(right))),
-            Some(_) => Err(serde::de::Error::invalid_length(3, &"two tokens")),
-        }
-    }
-}
-
-/// A string that is copied only where the file spells a character as an escape.
-struct Text<'j>(Cow<'j, str>);
-
-impl<'de: 'j, 'j> Deserialize<'de> for Text<'j> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_str(TextVisitor)
-    }
-}
-
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a token")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> std::result::Result<Self::Value, E> {
-        Ok(Text(text.into()))
-    }
-
-    fn visit_str<E>(self, text: &str) -> std::result::Result<Self::Value, E> {
-        Ok(Text(text.to_owned().into()))
-    }
-}
-
 fn err_step(name: &str) -> Error {
     Error::unsupported(format!("the step {} is not supported; only byte-level BPE is", quoted(name)))
 }
@@ -380,4 +279,8 @@ fn err_two_ids(text: &str, vocab: TokenId, added: TokenId) -> Error {
         "token {} has id {vocab} in the vocabulary and {added} among the added tokens",
         quoted(text)
     ))
+}
+
+fn err_merge(rank: usize, merge: &str) -> Error {
+    Error::corrupt(format!("merge {rank} is {}, expected two byte-level tokens", quoted(merge)))
 }

@@ -2,6 +2,7 @@
 
 mod gguf;
 mod hugging_face;
+mod lists;
 mod pre;
 mod settings;
 mod tiktoken;
