@@ -41,13 +41,19 @@ pub(crate) struct Literals {
     by_first: BTreeMap<char, Vec<Literal>>,
 }
 
+/// A stretch of a text.
+pub(crate) enum Piece<'l, 't> {
+    Literal(&'l Literal),
+    Text(&'t str),
+}
+
 /// A literal in a text.
-pub(crate) struct Found<'l> {
-    pub literal: &'l Literal,
+struct Found<'l> {
+    literal: &'l Literal,
     /// Where it starts, swallowed space included.
-    pub start: usize,
+    start: usize,
     /// Where the text goes on.
-    pub end: usize,
+    end: usize,
 }
 
 impl Literals {
@@ -75,8 +81,22 @@ impl Literals {
         self.by_first.get(&text.chars().next()?)?.iter().find(|literal| literal.text == text)
     }
 
+    /// `text` from start to end: literals, and what lies between them.
+    pub fn split<'t>(&self, text: &'t str) -> Vec<Piece<'_, 't>> {
+        let mut pieces = Vec::new();
+        let mut done = 0;
+        while let Some(found) = self.find(text, done) {
+            pieces.push(Piece::Text(&text[done..found.start]));
+            pieces.push(Piece::Literal(found.literal));
+            done = found.end;
+        }
+        pieces.push(Piece::Text(&text[done..]));
+        pieces.retain(|piece| !matches!(piece, Piece::Text("")));
+        pieces
+    }
+
     /// The first literal in `text` at or after `from`, the longest where several start.
-    pub fn find(&self, text: &str, from: usize) -> Option<Found<'_>> {
+    fn find(&self, text: &str, from: usize) -> Option<Found<'_>> {
         if self.by_first.is_empty() {
             return None;
         }

@@ -7,7 +7,8 @@
 //!
 //! One promise holds across the crate: **text from a user never becomes a control token.** [`Tokenizer::encode`]
 //! knows no control tokens at all; they enter a prompt only where a chat template wrote them, which
-//! [`ChatTemplate::render`] keeps apart from what the messages said.
+//! [`ChatTemplate::render`] keeps apart from what the messages said, or through [`Tokenizer::encode_trusted`], which is
+//! for corpora.
 
 #![forbid(unsafe_code)]
 

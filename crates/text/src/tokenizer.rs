@@ -10,7 +10,7 @@ use formats::{Checkpoint, Format};
 
 use crate::bpe::{Bpe, Scratch};
 use crate::chat::{self, Part, Rendered};
-use crate::control::{Literal, Literals};
+use crate::control::{Literal, Literals, Piece};
 use crate::detokenize::Detokenizer;
 use crate::load::{self, Settings};
 use crate::normalize::Normalization;
@@ -85,6 +85,19 @@ impl Tokenizer {
         Ok(ids)
     }
 
+    /// The ids of a text that spells control tokens on purpose, such as a corpus in which `<|endoftext|>` stands
+    /// between documents. Never for what a user typed.
+    pub fn encode_trusted(&self, text: &str) -> Result<Vec<TokenId>> {
+        let mut ids = Vec::with_capacity(text.len() / 3);
+        for piece in self.controls.split(text) {
+            match piece {
+                Piece::Literal(literal) => ids.push(literal.id),
+                Piece::Text(text) => self.encode_onto(text, &mut ids)?,
+            }
+        }
+        Ok(ids)
+    }
+
     /// The ids of a rendered conversation, after the start token if this model wants one and the template did not
     /// write it.
     pub fn encode_rendered(&self, prompt: &Rendered) -> Result<Vec<TokenId>> {
@@ -155,13 +168,13 @@ impl Tokenizer {
 
     fn encode_onto(&self, text: &str, ids: &mut Vec<TokenId>) -> Result<()> {
         let mut scratch = Scratch::default();
-        let mut done = 0;
-        while let Some(found) = self.added.find(text, done) {
-            self.encode_words(&text[done..found.start], &mut scratch, ids)?;
-            ids.push(found.literal.id);
-            done = found.end;
+        for piece in self.added.split(text) {
+            match piece {
+                Piece::Literal(literal) => ids.push(literal.id),
+                Piece::Text(text) => self.encode_words(text, &mut scratch, ids)?,
+            }
         }
-        self.encode_words(&text[done..], &mut scratch, ids)
+        Ok(())
     }
 
     fn encode_words(&self, text: &str, scratch: &mut Scratch, ids: &mut Vec<TokenId>) -> Result<()> {

@@ -41,19 +41,19 @@ fn a_vocabulary_in_a_gguf_file_gives_the_same_ids() {
 }
 
 #[test]
-fn control_tokens_in_a_template_have_the_ids_of_the_reference() {
+fn trusted_text_has_the_ids_of_the_reference() {
     for family in FAMILIES.into_iter().chain(["demo"]) {
         let tokenizer = tokenizer(family);
         for (text, Ids { trusted, .. }) in corpus(family) {
-            // Jinja would drop a last line break, and NUL.
-            if text.ends_with(['\n', '\r']) || text.contains(['{', '\0']) {
-                continue;
+            assert_eq!(tokenizer.encode_trusted(&text).unwrap(), trusted, "{family}: {text:?}");
+            // Jinja would drop a last line break, and has its own idea of braces.
+            if !text.ends_with(['\n', '\r']) && !text.contains('{') {
+                assert_eq!(
+                    tokenizer.encode_rendered(&written(&text, &tokenizer)).unwrap(),
+                    trusted,
+                    "{family}: {text:?}"
+                );
             }
-            assert_eq!(
-                tokenizer.encode_rendered(&written(&text, &tokenizer)).unwrap(),
-                trusted,
-                "{family}: {text:?}"
-            );
         }
     }
 }

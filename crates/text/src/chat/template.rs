@@ -14,7 +14,7 @@ use super::guard::{Guard, StandIns, strings};
 use super::message::{ChatOptions, Message};
 use super::rendered::{Part, Rendered};
 use super::{functions, source};
-use crate::control::Literals;
+use crate::control::{Literals, Piece};
 use crate::tokenizer::Tokenizer;
 
 /// The steps a template may take whatever it renders, and for each message; published ones take some 200 a message.
@@ -130,19 +130,11 @@ impl ChatTemplate {
 
     /// Finds the control tokens the template wrote, then puts back what the messages said.
     fn split(&self, text: &str, stand_ins: &StandIns) -> Rendered {
-        let mut parts = Vec::new();
-        let push_text = |parts: &mut Vec<Part>, text: &str| {
-            if !text.is_empty() {
-                parts.push(Part::Text(stand_ins.restore(text)));
-            }
+        let part = |piece| match piece {
+            Piece::Literal(literal) => Part::Control { id: literal.id, text: literal.text.clone() },
+            Piece::Text(text) => Part::Text(stand_ins.restore(text)),
         };
-        let mut done = 0;
-        while let Some(found) = self.controls.find(text, done) {
-            push_text(&mut parts, &text[done..found.start]);
-            parts.push(Part::Control { id: found.literal.id, text: found.literal.text.clone() });
-            done = found.end;
-        }
-        push_text(&mut parts, &text[done..]);
+        let parts = self.controls.split(text).into_iter().map(part).collect();
         Rendered { parts }
     }
 }
