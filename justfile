@@ -10,7 +10,7 @@ oracle model text window="512":
 
 # The kernels on this machine, every instruction set beside the others.
 bench:
-    cargo bench --workspace
+    cargo bench -p kernels
 
 # One reader, fed bytes that nobody wrote: `just fuzz gguf 600`. Needs a C++ compiler.
 fuzz target="gguf" seconds="60":
