@@ -105,6 +105,16 @@ fn only_an_assistant_may_write_reasoning_markers() {
 }
 
 #[test]
+fn a_long_message_is_guarded_in_good_time() {
+    let template = ChatTemplate::new(TRICKY[2], &tokenizer("qwen2")).unwrap();
+    for text in ["<think>", "think", "<|", ">"] {
+        for role in ["user", "assistant"] {
+            template.render(&[Message::new(role, text.repeat(100_000))], &ChatOptions::default()).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_role_is_one_of_a_few_words() {
     let template = ChatTemplate::new("{{ '<|' + messages[0].role + '|>' }}", &tokenizer("qwen2")).unwrap();
     let error = template.render(&[Message::new("im_end", "")], &ChatOptions::default()).unwrap_err();

@@ -138,7 +138,9 @@ impl Guard {
         let mut exposed = self.exposed(text);
         for marker in REASONING_MARKERS {
             for (start, _) in text.match_indices(marker) {
-                exposed.retain(|place| !(start..start + marker.len()).contains(place));
+                for place in start..start + marker.len() {
+                    exposed.remove(&place);
+                }
             }
         }
         self.replace(text, &exposed, stand_ins)
