@@ -5,10 +5,10 @@
 //! depend on how many other rows are computed with it, nor on the number of threads: to the bit.
 #![forbid(unsafe_code)]
 
-mod attention;
-mod cpu;
 mod routing;
 mod tensor;
+mod attention;
+mod cpu;
 
 use std::ops::Range;
 

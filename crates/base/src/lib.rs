@@ -1,15 +1,17 @@
-//! The words everyone uses: errors, ids, extents, byte sizes, aligned memory.
+//! The words everyone uses: errors, ids, extents, byte sizes, memory.
 //!
-//! Nouns only; a verb looking for a home does not live here.
+//! What a crate needs of its own does not live here.
 
+mod code_pages;
+mod error;
 mod aligned;
 mod bytes;
-mod error;
 mod extent;
 mod ids;
 
 pub use aligned::{ALIGNMENT, AlignedBuf};
 pub use bytes::ByteSize;
+pub use code_pages::{release_code_pages, release_constant};
 pub use error::{Context, Error, Kind, Result};
 pub use extent::{Extent, FileId};
 pub use ids::{ExpertId, ExpertKey, LayerId, TokenId};

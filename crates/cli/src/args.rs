@@ -188,7 +188,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub raw: bool,
     /// Tokens to generate at most
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 256)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 200)]
     pub max_tokens: usize,
     /// One JSON object instead of the text
     #[arg(long)]

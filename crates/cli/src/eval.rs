@@ -16,7 +16,8 @@ pub fn eval(args: &EvalArgs) -> Result<()> {
         .map_err(|error| Error::input(format!("{}: {error}", args.text.display())))?;
     let mut options = args.engine.options();
     let opened = Opened::read(&models::resolve(&args.model)?)?;
-    let tokens = opened.tokenizer()?.encode(&text)?;
+    // Control tokens spelled out in a corpus, such as the end of a document, are what they say.
+    let tokens = opened.tokenizer()?.encode_trusted(&text)?;
     // The last token is only predicted, and predicts nothing.
     let predictable = tokens.len().saturating_sub(1);
     if predictable < args.window {
@@ -28,6 +29,7 @@ pub fn eval(args: &EvalArgs) -> Result<()> {
         )));
     }
     options.context = options.context.or(Some(args.window));
+    options.prompt = Some(args.window);
     if let Some(memory) = options.memory.filter(|_| args.against.is_some()) {
         options.memory = Some(ByteSize(memory.0 / 2)); // both models are loaded
     }

@@ -7,16 +7,16 @@
 mod args;
 mod terminal;
 mod models;
-mod summary;
 mod session;
+mod summary;
 mod run;
 mod chat;
-mod plan;
 mod inspect;
 mod tokenize;
 mod logits;
 mod eval;
 mod probe;
+mod plan;
 mod doctor;
 
 use std::process::ExitCode;

@@ -31,7 +31,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let limit = opened.manifest.spec.context;
     let wanted = (tokens.len() + args.max_tokens).min(limit);
     options.context = options.context.or(Some(wanted));
-    options.chunk = options.chunk.min(tokens.len());
+    options.prompt = Some(tokens.len());
     let plan = opened.plan(&options)?;
     let mut engine = models::load(opened, plan, &options, quiet)?;
     models::interrupt(&engine)?;

@@ -41,13 +41,9 @@ impl Voice {
         self.tokenizer.encode_rendered(&template.render(messages, &ChatOptions::default())?)
     }
 
-    /// A text as it is.
+    /// A text to be continued as it is.
     pub fn raw(&self, text: &str) -> Result<Vec<TokenId>> {
-        let mut tokens = self.tokenizer.encode(text)?;
-        if let Some(bos) = self.tokenizer.bos().filter(|_| self.tokenizer.adds_bos()) {
-            tokens.insert(0, bos);
-        }
-        Ok(tokens)
+        self.tokenizer.encode_prompt(text)
     }
 
     /// Tokens that end an answer.

@@ -9,8 +9,8 @@
 
 mod counters;
 mod direct;
-mod files;
 mod layout;
+mod files;
 mod memory;
 mod pread;
 

@@ -111,7 +111,8 @@ fn collect_layer(
 /// Expert `index` of a stack of `count`: stacks are contiguous, and stored without scales of their own.
 fn slice(stack: &Stored, index: usize, count: usize) -> Result<Stored> {
     let len = stack.values.len / count as u64;
-    let whole = stack.scales.is_none() && stack.rows % count == 0 && len * count as u64 == stack.values.len;
+    let whole =
+        stack.scales.is_none() && stack.rows.is_multiple_of(count) && len * count as u64 == stack.values.len;
     if !whole {
         return Err(Error::unsupported(format!("tensor {} cannot be cut into {count} experts", stack.name)));
     }

@@ -5,9 +5,9 @@
 #![forbid(unsafe_code)]
 
 mod claims;
-mod experts;
 mod quantization;
 mod stored;
+mod experts;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -68,8 +68,9 @@ impl Manifest {
     /// Whether the embedding stays in memory. A token needs one row of it, so it does not, unless it is also the
     /// output head or its rows cannot be told apart in the file.
     pub fn embedding_is_resident(&self) -> bool {
-        let apart =
-            |stored: &Stored| stored.scales.is_none() && stored.values.len % stored.rows.max(1) as u64 == 0;
+        let apart = |stored: &Stored| {
+            stored.scales.is_none() && stored.values.len.is_multiple_of(stored.rows.max(1) as u64)
+        };
         !(self.trunk.contains_key(&Role::Head) && self.stored(Role::Embedding).is_some_and(apart))
     }
 

@@ -5,18 +5,18 @@
 //! No block does I/O, and none learns where an expert came from.
 #![forbid(unsafe_code)]
 
-mod blocks;
 mod embedding;
 mod catalogue;
+mod step;
+mod blocks;
 mod decoder;
 mod load;
 mod scratch;
-mod step;
 
 pub use backend::Form;
 pub use catalogue::ManifestCatalogue;
 pub use decoder::{Decoder, Emit};
 pub use embedding::RowSource;
 pub use load::{ReadExact, load};
-pub use scratch::scratch_bytes;
+pub use scratch::{PassSize, scratch_bytes};
 pub use step::{Entry, Logits};

@@ -5,27 +5,42 @@ use spec::{Ffn, Mixer, Mla, ModelSpec};
 
 use crate::decoder::HEAD_ROWS;
 
-/// Bytes that one pass of `tokens` rows, with sequences of up to `context` tokens, may hold at once at most.
+/// What a pass may be asked at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassSize {
+    /// Rows of the batch.
+    pub tokens: usize,
+    /// Tokens of one sequence.
+    pub context: usize,
+    /// Tokens of one prompt.
+    pub prompt: usize,
+    /// Threads that compute.
+    pub threads: usize,
+}
+
+/// Bytes that one pass of this size may hold at once at most.
 ///
 /// The sum of what is alive together in the widest block of the widest layer, each tensor counted in full; and, for
-/// attention, what each of `threads` heads at work spells out for itself.
-pub fn scratch_bytes(spec: &ModelSpec, tokens: usize, context: usize, threads: usize) -> u64 {
+/// attention, what each head at work spells out for itself.
+pub fn scratch_bytes(spec: &ModelSpec, pass: &PassSize) -> u64 {
+    let tokens = pass.tokens;
     let residual = 2 * tokens * spec.hidden; // the residual stream and its norm
     let widest = spec.layers.iter().map(|layer| {
         let Mixer::Mla(mla) = &layer.mixer;
-        attention(mla, tokens, context, threads).max(feed_forward(&layer.ffn, spec.hidden, tokens))
+        attention(mla, pass).max(feed_forward(&layer.ffn, spec.hidden, tokens))
     });
     let head = HEAD_ROWS.min(tokens) * (2 * spec.hidden + 2 * spec.vocab);
     ((residual + widest.max().unwrap_or(0).max(head)) * size_of::<f32>()) as u64
 }
 
-fn attention(mla: &Mla, tokens: usize, context: usize, threads: usize) -> usize {
+fn attention(mla: &Mla, pass: &PassSize) -> usize {
+    let PassSize { tokens, context, prompt, threads } = *pass;
     let low = tokens * mla.query_rank.unwrap_or(0);
     // Queries twice (a product keeps its transpose), cached rows, per-head answers and the gathered ones.
     let rows = tokens * (2 * mla.heads * mla.head() + 2 * mla.row() + 2 * mla.heads * mla.value);
-    let expanded = Form::cheaper(mla, context) == Form::Expanded;
+    let expanded = Form::cheaper(mla, prompt) == Form::Expanded;
     let spelled = (mla.nope + mla.value) * (mla.latent + if expanded { context } else { 0 }) + 2 * context;
-    let columns = if expanded { 2 * context * mla.row() } else { 0 };
+    let columns = if expanded { context * (mla.latent + 2 * mla.rotated) } else { 0 };
     low + rows + columns + threads.min(mla.heads) * spelled + mla.latent * mla.nope
 }
 

@@ -1,4 +1,5 @@
 //! Against the published implementation: every checkpoint of the fixtures, in every spelling it was published in.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use testkit::{DECODE_TOLERANCE, LOGITS_TOLERANCE, Rig, RigOptions, checkpoints, relative_error};
 

@@ -1,4 +1,5 @@
 //! The disk, the pool and the threads decide when an answer comes, never what it is: to the bit.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use disk::{Fault, IoChoice};
 use testkit::{DiskKind, Oracle, Rig, RigOptions, fixture};

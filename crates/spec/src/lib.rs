@@ -5,10 +5,10 @@
 #![forbid(unsafe_code)]
 
 mod config;
-pub mod families;
 mod model;
-mod names;
 mod role;
+mod names;
+pub mod families;
 
 pub use config::Config;
 pub use families::Family;

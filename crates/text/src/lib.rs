@@ -12,18 +12,18 @@
 
 #![forbid(unsafe_code)]
 
-mod bpe;
 mod byte_level;
-mod chat;
 mod control;
-mod detokenize;
 mod files;
-mod load;
 mod normalize;
-mod pretokenize;
 mod quoted;
-mod tokenizer;
+mod pretokenize;
 mod vocabulary;
+mod bpe;
+mod detokenize;
+mod load;
+mod chat;
+mod tokenizer;
 
 pub use chat::{ChatOptions, ChatTemplate, Message, Part, Rendered, ToolCall};
 pub use detokenize::Detokenizer;

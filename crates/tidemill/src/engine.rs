@@ -150,6 +150,9 @@ impl Engine {
     pub fn submit(&mut self, mut request: Request) -> Result<SequenceId> {
         request.check()?;
         self.decoder.check_tokens(&request.tokens)?;
+        if request.tokens.len() > self.plan.prompt {
+            return Err(err_prompt(&request, self.plan.prompt));
+        }
         let resumed = request.resume.take().and_then(|id| self.sequences.remove(&id));
         let used: usize = self.sequences.values().map(|sequence| sequence.kv.capacity()).sum();
         if used + request.capacity() > self.plan.context {
@@ -291,7 +294,8 @@ impl Engine {
 
     /// Generates one answer; `each` hears every token as it comes, and says whether to go on.
     ///
-    /// The sequence is kept, so that a following request can [resume](Request::resume) it.
+    /// The sequence is kept, so that a following request can [resume](Request::resume) it. For one answer at a time:
+    /// other live sequences go on as well, but their events are not handed out here.
     pub fn generate(
         &mut self,
         request: Request,
@@ -308,11 +312,9 @@ impl Engine {
             };
             for event in events {
                 match event {
-                    Event::Token { sequence, token } if sequence == id => {
-                        if each(token).is_break() {
-                            self.cancel(id);
-                            return Ok((id, Finish::Cancelled));
-                        }
+                    Event::Token { sequence, token } if sequence == id && each(token).is_break() => {
+                        self.cancel(id);
+                        return Ok((id, Finish::Cancelled));
                     }
                     Event::Finished { sequence, finish } if sequence == id => return Ok((id, finish)),
                     _ => {}
@@ -344,6 +346,11 @@ fn io_choice(options: &Options, plan: &MemoryPlan) -> IoChoice {
             IoChoice::Auto { memory: limit.saturating_sub(plan.total()) }
         }
     }
+}
+
+fn err_prompt(request: &Request, prompt: usize) -> Error {
+    let found = request.tokens.len();
+    Error::input(format!("a prompt of {found} tokens, but memory was planned for prompts of up to {prompt}"))
 }
 
 fn err_context(request: &Request, used: usize, context: usize) -> Error {

@@ -88,12 +88,17 @@ impl Opened {
         }
     }
 
-    /// Where the bytes of the budget will go.
+    /// Where the bytes of the budget will go. What the process holds by now counts, but for code that ran once, whose
+    /// memory is given back.
     pub fn plan(&self, options: &Options) -> Result<MemoryPlan> {
+        base::release_code_pages();
+        let context = self.context(options)?;
+        let prompt = options.prompt.map_or(context, |prompt| prompt.clamp(1, context));
         let demand = Demand {
             budget: budget(options)?,
-            context: self.context(options)?,
-            chunk_max: options.chunk,
+            context,
+            prompt,
+            chunk_max: options.chunk.min(prompt),
             threads: threads(options),
             process: machine::resident().unwrap_or(0),
         };

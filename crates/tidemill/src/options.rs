@@ -9,6 +9,8 @@ pub struct Options {
     pub memory: Option<ByteSize>,
     /// Tokens that all live sequences together may keep. `None` takes the model's own limit, at most 4,096.
     pub context: Option<usize>,
+    /// Tokens of the longest prompt, by which memory for prompts is planned. `None` takes the whole context.
+    pub prompt: Option<usize>,
     /// Threads that compute. `None` takes one per physical core.
     pub threads: Option<usize>,
     /// Threads that read experts.
@@ -41,6 +43,7 @@ impl Default for Options {
         Self {
             memory: None,
             context: None,
+            prompt: None,
             threads: None,
             readers: disk::READERS,
             io: IoMode::Auto,

@@ -6,7 +6,7 @@
 
 use base::{ByteSize, Error, Result};
 use manifest::Manifest;
-use model::scratch_bytes;
+use model::{PassSize, scratch_bytes};
 
 /// What a run asks of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Demand {
     pub budget: u64,
     /// Tokens that all live sequences together may keep.
     pub context: usize,
+    /// Tokens of the longest prompt.
+    pub prompt: usize,
     /// Tokens that one pass takes at most; the plan takes fewer when memory is short.
     pub chunk_max: usize,
     /// Threads that compute.
@@ -42,13 +44,15 @@ pub struct MemoryPlan {
     pub minimum: u64,
     /// Tokens that all live sequences together may keep.
     pub context: usize,
+    /// Tokens of the longest prompt.
+    pub prompt: usize,
     /// Tokens that one pass takes at most.
     pub chunk: usize,
 }
 
-/// What the allocator, thread stacks and reading buffers take beside what is counted: measured at 0.6 MiB on the demo
-/// model with 2 threads and 8 readers, doubled.
-const SLACK: u64 = 5 << 18;
+/// What comes beside what is counted: the code that generating runs, thread stacks, the allocator. Measured at 2.6 MiB
+/// on the demo model with 2 threads and 8 readers.
+const SLACK: u64 = 3 << 20;
 
 /// Chunks to choose from. Below the last, weights would be read from memory too often for too little.
 const CHUNKS: &[usize] = &[512, 256, 128, 64, 32, 16, 8];
@@ -61,7 +65,8 @@ impl MemoryPlan {
         let trunk = manifest.trunk_bytes();
         let kv = kv::bytes_per_token(spec) * demand.context as u64;
         let fixed = process + trunk + kv;
-        let scratch = |chunk| scratch_bytes(spec, chunk, demand.context, demand.threads);
+        let Demand { context, prompt, threads, .. } = *demand;
+        let scratch = |tokens| scratch_bytes(spec, &PassSize { tokens, context, prompt, threads });
 
         let chunks = || {
             CHUNKS.iter().copied().filter(|chunk| *chunk <= demand.chunk_max.max(CHUNKS[CHUNKS.len() - 1]))
@@ -79,7 +84,8 @@ impl MemoryPlan {
             scratch: scratch(chunk),
             pool: free.saturating_sub(scratch(chunk)).min(pool_maximum),
             minimum,
-            context: demand.context,
+            context,
+            prompt,
             chunk,
         };
         if plan.pool < pool_minimum { Err(plan.err_too_small(pool_minimum)) } else { Ok(plan) }

@@ -91,10 +91,9 @@ fn tensors(source: &Source<'_>) -> Result<BTreeMap<String, Tensor>> {
     let spec = &source.manifest.spec;
     let (vocab, hidden) = (spec.vocab, spec.hidden);
     let mut tensors = BTreeMap::new();
-    tensors.insert(
-        "token_embd.weight".into(),
-        Tensor::matrix(&[vocab, hidden], &source.weight(Role::Embedding)?)?,
-    );
+    // As published: a token reads one row of it, so it costs neither memory nor time.
+    let embedding = Tensor::of(Quant::BF16, &[vocab, hidden], &source.weight(Role::Embedding)?)?;
+    tensors.insert("token_embd.weight".into(), embedding);
     tensors.insert("output.weight".into(), Tensor::matrix(&[vocab, hidden], &source.weight(Role::Head)?)?);
     let norm = Tensor::of(Quant::F32, &[hidden], &source.weight(Role::OutputNorm)?)?;
     tensors.insert("output_norm.weight".into(), norm);
@@ -105,11 +104,10 @@ fn tensors(source: &Source<'_>) -> Result<BTreeMap<String, Tensor>> {
             let role = Role::Layer(id, *weight);
             let (Some(shape), Some(_)) = (spec.shape(role), source.manifest.stored(role)) else { continue };
             let values = source.weight(role)?;
-            let exact = shape.len() == 1 || *weight == W::Router;
-            let tensor = if exact {
-                Tensor::of(Quant::F32, &shape, &values)?
-            } else {
-                Tensor::matrix(&shape, &values)?
+            let tensor = match weight {
+                W::Router => Tensor::of(Quant::BF16, &shape, &values)?, // as published
+                _ if shape.len() == 1 => Tensor::of(Quant::F32, &shape, &values)?,
+                _ => Tensor::matrix(&shape, &values)?,
             };
             tensors.insert(format!("blk.{index}.{name}"), tensor);
         }

@@ -1,7 +1,7 @@
 //! The processor: tensors are vectors, verbs are kernels over the thread pool.
 
-mod attention;
 mod memory;
+mod attention;
 
 use std::ops::Range;
 use std::sync::Mutex;

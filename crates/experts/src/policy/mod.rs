@@ -1,8 +1,8 @@
 //! Whose buffer to give up next: the trait and the register.
 
+mod ranking;
 mod lfu;
 mod lru;
-mod ranking;
 
 use base::{Error, ExpertKey, Result};
 

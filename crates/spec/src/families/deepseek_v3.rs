@@ -290,7 +290,7 @@ impl Shape {
         if self.vocab == 0 {
             return Err(Error::corrupt("the model has no token embedding"));
         }
-        if self.mla.rotated % 2 != 0 {
+        if !self.mla.rotated.is_multiple_of(2) {
             return Err(Error::corrupt(format!(
                 "{} rotated dimensions; expected an even number",
                 self.mla.rotated
@@ -300,7 +300,7 @@ impl Shape {
             return Err(Error::corrupt(format!("{} experts a token of {experts}", router.top_k)));
         }
         if let Some(groups) = &router.groups {
-            let fits = experts % groups.count == 0
+            let fits = experts.is_multiple_of(groups.count)
                 && (1..=groups.count).contains(&groups.keep)
                 && router.top_k <= groups.keep * (experts / groups.count)
                 && (groups.score == GroupScore::Best || experts / groups.count >= 2);

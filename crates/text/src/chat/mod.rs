@@ -1,9 +1,9 @@
 //! Conversations to prompts: messages in, a prompt out in which what the template wrote and what the messages said
 //! can still be told apart.
 
-mod functions;
 mod guard;
 mod json;
+mod functions;
 mod message;
 mod rendered;
 mod source;

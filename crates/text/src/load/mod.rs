@@ -1,10 +1,10 @@
 //! Opening a tokenizer: one file per way of writing a vocabulary down.
 
-mod gguf;
-mod hugging_face;
 mod lists;
 mod pre;
+mod gguf;
 mod settings;
+mod hugging_face;
 mod tiktoken;
 
 use std::collections::BTreeSet;
