@@ -36,12 +36,12 @@ pub fn memory(threads: usize) -> Result<u64> {
     Ok((MEMORY_BYTES as f64 / best.as_secs_f64()) as u64)
 }
 
-/// Eight sums at once, so that additions do not wait for each other and loads set the pace.
+/// Thirty-two sums at once, so that additions do not wait for each other and loads set the pace.
 fn sum(bytes: &[u8]) -> u64 {
-    let mut sums = [0u64; 8];
-    for block in bytes.chunks_exact(64) {
-        for (sum, word) in sums.iter_mut().zip(block.chunks_exact(8)) {
-            *sum = sum.wrapping_add(word.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)));
+    let mut sums = [0u64; 32];
+    for block in bytes.as_chunks::<256>().0 {
+        for (sum, word) in sums.iter_mut().zip(block.as_chunks::<8>().0) {
+            *sum = sum.wrapping_add(u64::from_le_bytes(*word));
         }
     }
     sums.iter().fold(0, |all, sum| all.wrapping_add(*sum))

@@ -42,7 +42,11 @@ fn has_keys(object: &Value, keys: &[&str]) {
 #[test]
 fn run_without_arguments_tells_a_story() {
     let story = text(&["run", "--greedy"]);
-    assert!(story.starts_with("Once upon a time, there was a little girl named Lily. One day, she went to the park"));
+    assert!(
+        story.starts_with(
+            "Once upon a time, there was a little girl named Lily. One day, she went to the park"
+        )
+    );
     assert!(story.split_whitespace().count() > 60, "{story}");
     let output = tidemill(&["run", "--greedy"]);
     let last = String::from_utf8(output.stderr).unwrap();
@@ -58,10 +62,26 @@ fn run_json_holds_what_other_tools_read() {
     has_keys(
         &object,
         &[
-            "tokens", "prompt_tokens", "prefill_seconds", "decode_tokens", "decode_seconds", "decode_tok_s",
-            "ttft_seconds", "bytes_read", "decode_bytes_read", "expert_hits", "expert_misses",
-            "expert_waits_seconds", "drive_bytes_per_second", "drive_utilisation", "memory_budget", "peak_memory",
-            "major_faults", "lookahead", "output_sha256", "lossy",
+            "tokens",
+            "prompt_tokens",
+            "prefill_seconds",
+            "decode_tokens",
+            "decode_seconds",
+            "decode_tok_s",
+            "ttft_seconds",
+            "bytes_read",
+            "decode_bytes_read",
+            "expert_hits",
+            "expert_misses",
+            "expert_waits_seconds",
+            "drive_bytes_per_second",
+            "drive_utilisation",
+            "memory_budget",
+            "peak_memory",
+            "major_faults",
+            "lookahead",
+            "output_sha256",
+            "lossy",
         ],
     );
     assert_eq!(object["prompt_tokens"], 13);
@@ -113,8 +133,17 @@ fn plan_and_inspect_tell_what_other_tools_read() {
     has_keys(
         &plan,
         &[
-            "memory_budget", "minimum_memory", "trunk_bytes", "kv_bytes", "scratch_bytes", "pool_bytes",
-            "expert_bytes_total", "expert_bytes_per_token", "trunk_bytes_per_token", "ceiling_tok_s", "limited_by",
+            "memory_budget",
+            "minimum_memory",
+            "trunk_bytes",
+            "kv_bytes",
+            "scratch_bytes",
+            "pool_bytes",
+            "expert_bytes_total",
+            "expert_bytes_per_token",
+            "trunk_bytes_per_token",
+            "ceiling_tok_s",
+            "limited_by",
         ],
     );
     assert_eq!(plan["memory_budget"], 64 << 20);
@@ -165,7 +194,8 @@ fn a_model_does_not_differ_from_itself() {
     let folder = tempfile::tempdir().unwrap();
     let story = folder.path().join("story.txt");
     std::fs::write(&story, "Tom had a red ball. He played with the ball all day. ".repeat(8)).unwrap();
-    let args = ["eval", "demo", "--text", story.to_str().unwrap(), "--window", "32", "--against", "demo", "--json"];
+    let args =
+        ["eval", "demo", "--text", story.to_str().unwrap(), "--window", "32", "--against", "demo", "--json"];
     let scored = json(&args);
     assert_eq!(scored["kl_mean"], 0.0);
     assert_eq!(scored["kl_p999"], 0.0);
@@ -228,4 +258,16 @@ fn a_closed_pipe_ends_a_run_without_a_panic() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn memory_stays_within_what_was_promised() {
+    for budget in [26u64 << 20, 40 << 20] {
+        let object =
+            json(&["run", "demo", "A dog and a cat", "--greedy", "--memory", &budget.to_string(), "--json"]);
+        let peak = object["peak_memory"].as_u64().unwrap();
+        assert!(peak <= budget, "{peak} of {budget}");
+        assert!(object["expert_bytes_read"].as_u64().unwrap() > 0);
+        assert!(object["expert_hits"].as_u64().unwrap() > 0);
+    }
 }

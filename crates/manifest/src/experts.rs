@@ -79,7 +79,7 @@ fn collect_layer(
     count: usize,
     names: &Names,
 ) -> Result<LayerExperts> {
-    let stacked = stored.contains_key(&Role::Stack(layer, ExpertPart::Gate));
+    let stacked = ExpertPart::ALL.iter().any(|part| stored.contains_key(&Role::Stack(layer, *part)));
     let mut matrices: Option<[ExpertMatrix; 3]> = None;
     let mut extents = Vec::with_capacity(count * 3);
     let mut stacks = Vec::new();

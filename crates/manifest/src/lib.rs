@@ -127,7 +127,8 @@ fn read_spec(family: &Family, checkpoint: &Checkpoint) -> Result<ModelSpec> {
 
 /// Everything the spec asks for is there, and nothing else.
 fn check_trunk(stored: &BTreeMap<Role, Stored>, spec: &ModelSpec, names: &Names) -> Result<()> {
-    let split = |layer: LayerId| stored.contains_key(&Role::Layer(layer, LayerWeight::KeyUp));
+    let holds = |layer: LayerId, weight| stored.contains_key(&Role::Layer(layer, weight));
+    let split = |layer| holds(layer, LayerWeight::KeyUp) || holds(layer, LayerWeight::ValueUp);
     let wanted = spec.trunk(split);
     if let Some(missing) = wanted.iter().find(|role| !stored.contains_key(role)) {
         return Err(err_missing(*missing, names));

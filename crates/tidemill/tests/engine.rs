@@ -192,3 +192,39 @@ fn a_budget_too_small_names_the_smallest_that_works() {
         generate(&mut self::engine(), request(PROMPTS[1], 8))
     );
 }
+
+#[test]
+fn a_read_that_fails_in_the_middle_is_reported_and_the_answer_goes_on_unchanged() {
+    use disk::{Fault, Files, IoChoice, MemoryDisk};
+    use std::sync::Arc;
+
+    let expected = generate(&mut engine(), request(PROMPTS[0], 12));
+    let opened = Opened::read(&demo_path()).unwrap();
+    let manifest = opened.manifest.clone();
+    let plan = opened.plan(&Options::default()).unwrap();
+    let files = Arc::new(Files::open(&manifest.files, IoChoice::Buffered).unwrap());
+    let backend = Arc::new(backend::Cpu::new(2).unwrap());
+    let rows = files.clone();
+    let rows = Arc::new(move |extent: base::Extent, bytes: &mut [u8]| rows.read_exact(extent, bytes));
+    let read = &mut |extent: base::Extent, bytes: &mut [u8]| files.read_exact(extent, bytes);
+    let decoder = model::load(&manifest, backend, read, rows).unwrap();
+    // The prompt's first reads are retried; some later ones, of generated tokens, fail for good.
+    let bytes = manifest.files.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    let mut disk = MemoryDisk::new(bytes, 3);
+    for (nth, fault) in [(0, Fault::Once), (7, Fault::Once), (250, Fault::Failed), (270, Fault::Short)] {
+        disk = disk.with_fault(nth, fault);
+    }
+    let mut engine = Engine::assemble(manifest, decoder, Arc::new(disk), plan, "lru").unwrap();
+    let id = engine.submit(request(PROMPTS[0], 12)).unwrap();
+    let mut failures = 0;
+    while !engine.is_idle() {
+        if let Err(error) = engine.step() {
+            assert_eq!(error.kind(), Kind::Io, "{error}");
+            assert!(error.to_string().contains("layer"), "{error}");
+            failures += 1;
+        }
+    }
+    assert_eq!(failures, 2);
+    assert!(engine.pool_stats().retries >= 2);
+    assert_eq!(&engine.tokens(id).unwrap()[prompt(PROMPTS[0]).len()..], expected);
+}

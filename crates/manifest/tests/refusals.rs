@@ -1,0 +1,189 @@
+//! A model that is not what its family says is refused by naming the file, the tensor and the expectation.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use base::Kind;
+use formats::gguf::write::{Tensor, Writer};
+use formats::{Checkpoint, Element, TensorEntry};
+use manifest::Manifest;
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/deepseek_v3")).join(name)
+}
+
+/// Writes a GGUF fixture again after `change`, with tensors of zeros, and says why it is refused.
+fn refused(change: impl Fn(&mut Checkpoint)) -> (Kind, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("changed.gguf");
+    let mut checkpoint = formats::open(&fixture("grouped/model.gguf")).unwrap();
+    change(&mut checkpoint);
+    let described = |tensor: &TensorEntry| Tensor {
+        name: tensor.name.clone(),
+        element: tensor.element.clone(),
+        shape: tensor.shape.clone(),
+    };
+    let tensors: Vec<Tensor> = checkpoint.tensors.iter().map(described).collect();
+    let mut writer = Writer::new(File::create(&path).unwrap(), &checkpoint.metadata, &tensors).unwrap();
+    for tensor in &tensors {
+        let Element::Weight(quant) = tensor.element else { panic!("fixtures hold weights") };
+        let cols = *tensor.shape.last().unwrap() as usize;
+        let rows = tensor.shape.iter().product::<u64>() as usize / cols;
+        writer.append(&vec![0; quant.plane_bytes(rows, cols).unwrap().values]).unwrap();
+    }
+    writer.finish().unwrap();
+    let error = opening(&path);
+    (error.kind(), error.to_string())
+}
+
+/// Why a model is refused.
+fn opening(path: &Path) -> base::Error {
+    match Manifest::open(path) {
+        Ok(_) => panic!("{} is not what its family says, and was opened", path.display()),
+        Err(error) => error,
+    }
+}
+
+fn place(checkpoint: &Checkpoint, name: &str) -> usize {
+    checkpoint.tensors.iter().position(|tensor| tensor.name == name).unwrap()
+}
+
+#[test]
+fn a_missing_tensor_is_named() {
+    let whole = formats::open(&fixture("grouped/model.gguf")).unwrap();
+    // A GGUF file without an output head is one whose embedding is the head.
+    for tensor in whole.tensors.iter().filter(|tensor| tensor.name != "output.weight") {
+        let tells_more = tensor.name == "token_embd.weight";
+        let (kind, said) = refused(|checkpoint| {
+            let index = place(checkpoint, &tensor.name);
+            checkpoint.tensors.remove(index);
+        });
+        assert!(matches!(kind, Kind::Corrupt | Kind::Unsupported), "{said}");
+        assert!(said.contains("changed.gguf"), "{said}");
+        assert!(tells_more || said.contains(&tensor.name), "{}: {said}", tensor.name);
+    }
+}
+
+#[test]
+fn a_tensor_of_another_shape_is_named() {
+    let whole = formats::open(&fixture("grouped/model.gguf")).unwrap();
+    for tensor in whole.tensors.iter().filter(|tensor| tensor.name != "token_embd.weight") {
+        let (kind, said) = refused(|checkpoint| {
+            let index = place(checkpoint, &tensor.name);
+            checkpoint.tensors[index].shape[0] += 1;
+        });
+        assert_eq!(kind, Kind::Corrupt, "{said}");
+        assert!(
+            said.contains("changed.gguf") && said.contains(&tensor.name) && said.contains("shape"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn an_unknown_tensor_is_named() {
+    for name in [
+        "blk.0.attn_q_norm.weight",
+        "blk.0.attn_q_a.bias",
+        "blk.9.attn_norm.weight",
+        "blk.04.attn_norm.weight",
+        "x",
+    ] {
+        let (kind, said) = refused(|checkpoint| {
+            let mut extra = checkpoint.tensors[0].clone();
+            extra.name = name.to_owned();
+            checkpoint.tensors.push(extra);
+        });
+        assert!(matches!(kind, Kind::Unsupported | Kind::Corrupt), "{said}");
+        assert!(said.contains(name) && said.contains("changed.gguf"), "{said}");
+    }
+}
+
+#[test]
+fn metadata_that_cannot_be_is_refused_by_key() {
+    type Change = (&'static str, fn(&mut Checkpoint), &'static str);
+    let cases: &[Change] = &[
+        ("unknown architecture", |c| c.metadata.set("general.architecture", "mamba"), "mamba"),
+        ("no layers", |c| c.metadata.set("deepseek2.block_count", 0u32), "block_count"),
+        ("too many layers", |c| c.metadata.set("deepseek2.block_count", 1_000_000u32), "layers"),
+        ("no experts", |c| c.metadata.set("deepseek2.expert_count", 0u32), "expert_count"),
+        ("more used than there are", |c| c.metadata.set("deepseek2.expert_used_count", 99u32), "99"),
+        ("groups that do not divide", |c| c.metadata.set("deepseek2.expert_group_count", 5u32), "groups"),
+        ("unknown gating", |c| c.metadata.set("deepseek2.expert_gating_func", 7u32), "expert_gating_func"),
+        (
+            "a string for a number",
+            |c| c.metadata.set("deepseek2.embedding_length", "wide"),
+            "embedding_length",
+        ),
+        ("no epsilon", |c| c.metadata.set("deepseek2.attention.layer_norm_rms_epsilon", 0f32), "epsilon"),
+        ("odd rotation", |c| c.metadata.set("deepseek2.rope.dimension_count", 7u32), "rotated"),
+        ("unknown scaling", |c| c.metadata.set("deepseek2.rope.scaling.type", "longrope"), "longrope"),
+    ];
+    for (what, change, expected) in cases {
+        let (_, said) = refused(change);
+        assert!(said.contains(expected) && said.contains("changed.gguf"), "{what}: {said}");
+    }
+}
+
+/// A copy of a safetensors fixture whose configuration was changed, and why it is refused.
+fn refused_config(name: &str, change: impl Fn(&mut serde_json::Value)) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(fixture(name)).unwrap() {
+        let from = entry.unwrap().path();
+        fs::copy(&from, folder.path().join(from.file_name().unwrap())).unwrap();
+    }
+    let path = folder.path().join("config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    change(&mut config);
+    fs::write(&path, config.to_string()).unwrap();
+    let said = opening(folder.path()).to_string();
+    assert!(said.contains(&Path::new(folder.path()).display().to_string()), "{said}");
+    said
+}
+
+#[test]
+fn a_configuration_this_engine_does_not_compute_is_refused_by_key() {
+    type Change = (&'static str, fn(&mut serde_json::Value), &'static str);
+    let cases: &[Change] = &[
+        ("kimi/hf", |c| c["model_type"] = "llama".into(), "llama"),
+        ("kimi/hf", |c| c["model_type"] = serde_json::Value::Null, "model_type"),
+        ("kimi/hf", |c| c["hidden_act"] = "gelu".into(), "hidden_act"),
+        ("kimi/hf", |c| c["attention_bias"] = true.into(), "attention_bias"),
+        ("kimi/hf", |c| c["scoring_func"] = "softmax".into(), "scoring_func"),
+        ("kimi/hf", |c| c["topk_method"] = "greedy".into(), "topk_method"),
+        ("kimi/hf", |c| c["num_hidden_layers"] = 3.into(), "layers.3"),
+        ("kimi/hf", |c| c["num_hidden_layers"] = 5.into(), "layers.4"),
+        ("kimi/hf", |c| c["hidden_size"] = (-1).into(), "hidden_size"),
+        ("kimi/hf", |c| c["vocab_size"] = (1u64 << 40).into(), "vocab_size"),
+        ("kimi_int4/hf", |c| c["quantization_config"]["quant_method"] = "gptq".into(), "gptq"),
+        (
+            "kimi_int4/hf",
+            |c| c["quantization_config"]["config_groups"]["group_0"]["weights"]["num_bits"] = 8.into(),
+            "num_bits",
+        ),
+        (
+            "grouped_fp8/hf",
+            |c| c["quantization_config"]["weight_block_size"] = vec![64, 64].into(),
+            "weight_block_size",
+        ),
+    ];
+    for (name, change, expected) in cases {
+        let said = refused_config(name, change);
+        assert!(said.contains(expected), "{name}: {said}");
+    }
+}
+
+#[test]
+fn a_missing_shard_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(fixture("grouped_fp8/sharded")).unwrap() {
+        let from = entry.unwrap().path();
+        let name = from.file_name().unwrap().to_str().unwrap();
+        if !name.contains("00002") {
+            fs::copy(&from, folder.path().join(name)).unwrap();
+        }
+    }
+    let said = opening(folder.path()).to_string();
+    assert!(said.contains("00002"), "{said}");
+}
