@@ -30,8 +30,8 @@ pub fn eval(args: &EvalArgs) -> Result<()> {
     }
     options.context = options.context.or(Some(args.window));
     options.prompt = Some(args.window);
-    if let Some(memory) = options.memory.filter(|_| args.against.is_some()) {
-        options.memory = Some(ByteSize(memory.0 / 2)); // both models are loaded
+    if args.against.is_some() {
+        options.memory = Some(ByteSize(options.budget()? / 2)); // both models are loaded
     }
     let plan = opened.plan(&options)?;
     let mut engine = models::load(opened, plan, &options, args.engine.quiet)?;

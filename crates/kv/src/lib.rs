@@ -36,17 +36,18 @@ impl KvCache {
         Ok(Self { layers: layers.collect::<Result<_>>()?, len: 0, capacity })
     }
 
-    /// Makes room for `capacity` tokens in all, keeping what is kept.
+    /// Makes room for `capacity` tokens in all, keeping what is kept. Layer by layer, so that no more than one layer is
+    /// in memory twice.
     pub fn reserve(&mut self, spec: &ModelSpec, backend: &dyn Backend, capacity: usize) -> Result<()> {
         if capacity <= self.capacity {
             return Ok(());
         }
-        let mut roomier = Self::new(spec, backend, capacity)?;
-        for (from, to) in self.layers.iter().zip(&mut roomier.layers) {
-            backend.copy_rows(from, 0..self.len, to, 0)?;
+        for (layer, kept) in spec.layers.iter().zip(&mut self.layers) {
+            let mut roomier = backend.tensor(capacity, width(&layer.mixer))?;
+            backend.copy_rows(kept, 0..self.len, &mut roomier, 0)?;
+            *kept = roomier;
         }
-        roomier.len = self.len;
-        *self = roomier;
+        self.capacity = capacity;
         Ok(())
     }
 

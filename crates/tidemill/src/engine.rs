@@ -154,8 +154,8 @@ impl Engine {
             return Err(err_prompt(&request, self.plan.prompt));
         }
         let resumed = request.resume.take().and_then(|id| self.sequences.remove(&id));
-        let used: usize = self.sequences.values().map(|sequence| sequence.kv.capacity()).sum();
-        if used + request.capacity() > self.plan.context {
+        let used = self.kept();
+        if request.capacity() > self.plan.context.saturating_sub(used) {
             return Err(err_context(&request, used, self.plan.context));
         }
         let kv = self.kv_for(&request, resumed)?;
@@ -163,6 +163,11 @@ impl Engine {
         self.next += 1;
         self.sequences.insert(id, Sequence::new(request, kv));
         Ok(id)
+    }
+
+    /// Tokens of the context that live and finished sequences hold.
+    fn kept(&self) -> usize {
+        self.sequences.values().map(|sequence| sequence.kv.capacity()).sum()
     }
 
     /// Attention state for a request, with what a former sequence shares with it.
@@ -274,13 +279,10 @@ impl Engine {
 
     fn score_in(&mut self, tokens: &[TokenId], chunk: usize, prompt: usize, each: Each<'_>) -> Result<()> {
         self.decoder.check_tokens(tokens)?;
-        if tokens.len() > self.plan.context {
-            return Err(Error::input(format!(
-                "{} tokens to score, but the context is {}",
-                tokens.len(),
-                self.plan.context
-            ))
-            .hint(format!("--context {}", tokens.len())));
+        let free = self.plan.context.saturating_sub(self.kept());
+        if tokens.len() > free.min(self.plan.prompt) {
+            let error = format!("{} tokens to score, but the context has room for {free}", tokens.len());
+            return Err(Error::input(error).hint(format!("--context {}", self.kept() + tokens.len())));
         }
         let mut kv = KvCache::new(self.spec(), self.decoder.backend().as_ref(), tokens.len())?;
         for chunk in tokens.chunks(chunk) {

@@ -95,7 +95,7 @@ impl Opened {
         let context = self.context(options)?;
         let prompt = options.prompt.map_or(context, |prompt| prompt.clamp(1, context));
         let demand = Demand {
-            budget: budget(options)?,
+            budget: options.budget()?,
             context,
             prompt,
             chunk_max: options.chunk.min(prompt),
@@ -103,15 +103,6 @@ impl Opened {
             process: machine::resident().unwrap_or(0),
         };
         MemoryPlan::new(&self.manifest, &demand, self.needs.smallest_bytes, self.needs.all_bytes)
-    }
-}
-
-fn budget(options: &Options) -> Result<u64> {
-    match options.memory {
-        Some(memory) => Ok(memory.0),
-        None => machine::memory_limit().map(|limit| limit / 4 * 3).ok_or_else(|| {
-            Error::input("this system does not tell how much memory it has").hint("--memory 16GiB")
-        }),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a caller chooses when opening a model.
 
-use base::ByteSize;
+use base::{ByteSize, Error, Result};
+
+use crate::machine;
 
 /// How to open a model. Nothing here changes what the model answers, only how soon and in how much memory.
 #[derive(Clone, Debug)]
@@ -49,6 +51,20 @@ impl Default for Options {
             io: IoMode::Auto,
             expert_policy: experts::policy::POLICIES[0].name.to_owned(),
             chunk: 512,
+        }
+    }
+}
+
+impl Options {
+    /// Bytes the whole process may use: what was asked, or three quarters of what the cgroup or the machine has.
+    pub fn budget(&self) -> Result<u64> {
+        match (self.memory, machine::memory_limit()) {
+            (Some(memory), _) => Ok(memory.0),
+            (None, Some(limit)) => Ok(limit / 4 * 3),
+            (None, None) => {
+                let error = Error::input("this system does not tell how much memory it has");
+                Err(error.hint("--memory 16GiB"))
+            }
         }
     }
 }

@@ -57,7 +57,7 @@ fn read_config(config: Config<'_>) -> Result<ModelSpec> {
         context: config.size("max_position_embeddings")?,
         tied_head: config.flag_or("tie_word_embeddings", false)?,
         mtp_layers: config.size_or("num_nextn_predict_layers", config.size_or("num_mtp_layers", 0)?)?,
-        layers: config.size("num_hidden_layers")?,
+        layers: layer_count(&config, "num_hidden_layers")?,
         dense_layers: config.size_or("first_k_dense_replace", 0)?,
         dense_inner: config.size("intermediate_size")?,
         mla: Mla { scale: softmax_scale(&mla, rope.score_magnitude), ..mla },
@@ -170,9 +170,10 @@ fn or_when_zero(found: f64, default: f64) -> f64 {
 
 fn read_gguf(config: Config<'_>, shapes: Shapes<'_>) -> Result<ModelSpec> {
     let embedding = shapes("token_embd.weight").unwrap_or_default();
-    let layers = config.size("block_count")?;
+    let layers = layer_count(&config, "block_count")?;
     let dense_layers = config.size_or("leading_dense_block_count", 0)?;
-    let biased = shapes(&format!("blk.{dense_layers}.exp_probs_b.bias")).is_some();
+    let has_bias = |layer: usize| shapes(&format!("blk.{layer}.exp_probs_b.bias")).is_some();
+    let biased = (dense_layers..layers).any(has_bias);
     // Files from before the split of the latent projection (April 2025) tell a head's own widths in the plain keys.
     let split = config.get("attention.key_length_mla").is_some();
     let (key, value) = match split {
@@ -281,12 +282,14 @@ struct Shape {
 /// More layers than any model has; a file that says more is broken.
 const LAYERS_MAX: usize = 1024;
 
+fn layer_count(config: &Config<'_>, key: &str) -> Result<usize> {
+    let layers = config.size(key)?;
+    if layers > LAYERS_MAX { Err(config.err_expected(key, "at most 1024 layers")) } else { Ok(layers) }
+}
+
 impl Shape {
     fn spec(self) -> Result<ModelSpec> {
         let (experts, router) = (self.moe.experts, &self.moe.router);
-        if self.layers + self.mtp_layers > LAYERS_MAX {
-            return Err(Error::corrupt(format!("{} layers; expected at most {LAYERS_MAX}", self.layers)));
-        }
         if self.vocab == 0 {
             return Err(Error::corrupt("the model has no token embedding"));
         }
