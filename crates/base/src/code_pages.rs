@@ -6,9 +6,10 @@
 
 use std::ops::Range;
 
-/// Drops the resident pages of this process's code. Does nothing where the system does not list them.
+/// Drops the resident pages of this program and its libraries that hold code and constants. Does nothing where the
+/// system does not list them.
 pub fn release_code_pages() {
-    for mapping in file_mappings("r-xp") {
+    for mapping in clean_mappings() {
         release(mapping);
     }
 }
@@ -17,8 +18,7 @@ pub fn release_code_pages() {
 pub fn release_constant(bytes: &'static [u8]) {
     let start = (bytes.as_ptr() as usize).next_multiple_of(PAGE);
     let end = (bytes.as_ptr() as usize + bytes.len()) / PAGE * PAGE;
-    if file_mappings("r--p").iter().any(|mapping| mapping.start <= start && end <= mapping.end) && start < end
-    {
+    if start < end && clean_mappings().iter().any(|mapping| mapping.start <= start && end <= mapping.end) {
         release(start..end);
     }
 }
@@ -26,34 +26,51 @@ pub fn release_constant(bytes: &'static [u8]) {
 /// No system this runs on has smaller pages, and multiples of the true size are all the call takes.
 const PAGE: usize = 4096;
 
-/// `range` must come from [`file_mappings`], or lie within what does.
+/// `range` must come from [`clean_mappings`], or lie within what does.
 #[cfg(target_os = "linux")]
 fn release(range: Range<usize>) {
-    // SAFETY: the range is a mapping of this process that is backed by a file and cannot be written, so its pages are
-    // clean (those the loader changed hold pointers, which neither code nor bytes are), and the system reads the same
-    // bytes again at the next touch. Were it no multiple of pages, the call would fail and change nothing.
+    // SAFETY: the range is mapped from a file, cannot be written, and holds no page that ever was (`clean_mapping`), so
+    // the system reads the same bytes again at the next touch. Were it no multiple of pages, the call would fail and
+    // change nothing.
     unsafe { libc::madvise(range.start as *mut libc::c_void, range.len(), libc::MADV_DONTNEED) };
 }
 
 #[cfg(not(target_os = "linux"))]
 fn release(_: Range<usize>) {}
 
-/// This process's mappings of files with these permissions; none where the system does not list them.
-fn file_mappings(permissions: &str) -> Vec<Range<usize>> {
+/// This process's read-only mappings of files that hold no page of its own; none where the system does not list them.
+fn clean_mappings() -> Vec<Range<usize>> {
     let maps = if cfg!(target_os = "linux") {
-        std::fs::read_to_string("/proc/self/maps")
+        std::fs::read_to_string("/proc/self/smaps")
     } else {
         Ok(String::new())
     };
-    maps.unwrap_or_default().lines().filter_map(|line| file_mapping(line, permissions)).collect()
+    let maps = maps.unwrap_or_default();
+    let mut mappings = Vec::new();
+    let mut lines = maps.lines().peekable();
+    while let Some(head) = lines.next() {
+        // A mapping's fields follow its head and begin with capitals; heads begin with an address.
+        let mut own_pages = None;
+        while let Some(field) =
+            lines.next_if(|line| line.starts_with(|first: char| first.is_ascii_uppercase()))
+        {
+            if let Some(size) = field.strip_prefix("Anonymous:") {
+                own_pages = Some(size.trim() != "0 kB");
+            }
+        }
+        mappings.extend(clean_mapping(head).filter(|_| own_pages == Some(false)));
+    }
+    mappings
 }
 
-fn file_mapping(line: &str, permissions: &str) -> Option<Range<usize>> {
-    let mut fields = line.split_whitespace();
+/// The range of a mapping's head, if it is of a file and cannot be written.
+fn clean_mapping(head: &str) -> Option<Range<usize>> {
+    let mut fields = head.split_whitespace();
     let (start, end) = fields.next()?.split_once('-')?;
-    let (found, path) = (fields.next()?, fields.nth(3)?);
+    let (permissions, path) = (fields.next()?, fields.nth(3)?);
     let range = usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?;
-    (found == permissions && path.starts_with('/') && range.start < range.end).then_some(range)
+    let fixed = permissions == "r-xp" || permissions == "r--p";
+    (fixed && path.starts_with('/') && range.start < range.end).then_some(range)
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -61,17 +78,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_code_of_files_is_given_back() {
+    fn only_what_is_mapped_from_files_and_cannot_be_written_is_given_back() {
         let cases = [
             ("55a0-55b0 r-xp 00001000 fe:00 123    /usr/bin/cat", Some(0x55a0..0x55b0)),
-            ("55a0-55b0 r--p 00001000 fe:00 123    /usr/bin/cat", None),
+            ("55a0-55b0 r--p 00001000 fe:00 123    /usr/bin/cat", Some(0x55a0..0x55b0)),
+            ("55a0-55b0 rw-p 00001000 fe:00 123    /usr/bin/cat", None),
+            ("55a0-55b0 r--s 00001000 fe:00 123    /usr/bin/cat", None),
             ("55a0-55b0 rwxp 00001000 fe:00 123    /usr/bin/cat", None),
             ("55a0-55b0 r-xp 00000000 00:00 0      [vdso]", None),
             ("55a0-55b0 r-xp 00000000 00:00 0 ", None),
             ("nonsense", None),
         ];
         for (line, expected) in cases {
-            assert_eq!(file_mapping(line, "r-xp"), expected, "{line}");
+            assert_eq!(clean_mapping(line), expected, "{line}");
         }
     }
 
