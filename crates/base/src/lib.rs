@@ -8,6 +8,7 @@ mod aligned;
 mod bytes;
 mod extent;
 mod ids;
+mod quoted;
 
 pub use aligned::{ALIGNMENT, AlignedBuf};
 pub use bytes::ByteSize;
@@ -15,3 +16,4 @@ pub use code_pages::{release_code_pages, release_constant};
 pub use error::{Context, Error, Kind, Result};
 pub use extent::{Extent, FileId};
 pub use ids::{ExpertId, ExpertKey, LayerId, TokenId};
+pub use quoted::{Excerpt, Quoted};

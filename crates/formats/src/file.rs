@@ -4,9 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
 
-use base::{Context, Error, Kind, Result};
-
-use crate::quoted::Excerpt;
+use base::{Context, Error, Excerpt, Kind, Result};
 
 /// The longest `config.json` that is read. Real ones have a few kilobytes; those that list every module that is not
 /// quantized have a megabyte.

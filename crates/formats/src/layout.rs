@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use base::{Error, Extent, Result};
+use base::{Error, Extent, Quoted, Result};
 
-use crate::quoted::Quoted;
 use crate::tensor::{TensorEntry, place};
 
 /// Refuses an extent that is not inside the part of the file that holds data.

@@ -8,8 +8,6 @@
 #![forbid(unsafe_code)]
 
 // In reading order: a module uses only those above it.
-mod quoted;
-
 mod element;
 mod file;
 

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use base::{Error, Extent, Result};
+use base::{Error, Extent, Quoted, Result};
 
 use crate::element::Element;
-use crate::quoted::Quoted;
 
 /// One stored tensor: what it is, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,9 +8,8 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-use base::{Error, Result, TokenId};
+use base::{Error, Quoted, Result, TokenId};
 
-use crate::quoted::quoted;
 use crate::vocabulary::Vocabulary;
 
 /// How a word becomes tokens.
@@ -168,8 +167,8 @@ fn mergeable(symbols: &[Symbol], pair: &Pair) -> Option<usize> {
 }
 
 fn err_merge(rank: u32, bytes: &[u8]) -> Error {
-    let text = quoted(&String::from_utf8_lossy(bytes));
-    Error::corrupt(format!("merge {rank} needs {text}, which is not in the vocabulary"))
+    let text = String::from_utf8_lossy(bytes);
+    Error::corrupt(format!("merge {rank} needs {}, which is not in the vocabulary", Quoted(&text)))
 }
 
 fn err_byte(byte: u8) -> Error {

@@ -16,7 +16,6 @@ mod byte_level;
 mod control;
 mod files;
 mod normalize;
-mod quoted;
 mod pretokenize;
 mod vocabulary;
 mod bpe;

@@ -5,11 +5,9 @@
 //! look-ahead among them. It is done by hand here, so that the rest is regular and splitting takes linear time
 //! whatever the text is.
 
-use base::{Error, Result};
+use base::{Error, Quoted, Result};
 use regex_automata::Input;
 use regex_automata::meta::Regex;
-
-use crate::quoted::quoted;
 
 /// The split GPT-2 made, which is also what `ByteLevel` means by `use_regex`.
 pub(crate) const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
@@ -127,7 +125,7 @@ fn err_pattern(pattern: &str, error: &regex_automata::meta::BuildError) -> Error
         Some(error) => error.to_string().lines().last().unwrap_or_default().replace("error: ", ""),
         None => error.to_string(),
     };
-    Error::unsupported(format!("the split {} is not an expression known here: {reason}", quoted(pattern)))
+    Error::unsupported(format!("the split {} is not an expression known here: {reason}", Quoted(pattern)))
 }
 
 #[cfg(test)]

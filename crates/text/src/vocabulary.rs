@@ -5,9 +5,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use base::{Error, Result, TokenId};
-
-use crate::quoted::quoted;
+use base::{Error, Quoted, Result, TokenId};
 
 /// The largest id a vocabulary may have; the largest published one has some 262,000 tokens.
 const MAX_TOKENS: usize = 1 << 21;
@@ -136,10 +134,7 @@ impl Vocabulary {
         let slot = self.slot(bytes);
         let before = self.index[slot];
         if before != FREE {
-            let text = quoted(&String::from_utf8_lossy(bytes));
-            return Err(Error::corrupt(format!(
-                "tokens {before} and {id} of the vocabulary are both {text}"
-            )));
+            return Err(err_same_text(before, id, bytes));
         }
         self.index[slot] = id;
         Ok(())
@@ -157,13 +152,19 @@ impl Vocabulary {
 }
 
 fn err_id(entry: &Entry) -> Error {
-    let text = quoted(&String::from_utf8_lossy(&entry.bytes));
-    Error::corrupt(format!("token {text} has id {}, expected less than {MAX_TOKENS}", entry.id))
+    let text = String::from_utf8_lossy(&entry.bytes);
+    Error::corrupt(format!("token {} has id {}, expected less than {MAX_TOKENS}", Quoted(&text), entry.id))
 }
 
 fn err_same_id(first: &Entry, second: &Entry) -> Error {
-    let text = |entry: &Entry| quoted(&String::from_utf8_lossy(&entry.bytes));
-    Error::corrupt(format!("tokens {} and {} both have id {}", text(first), text(second), first.id))
+    let [one, other] = [first, second].map(|entry| String::from_utf8_lossy(&entry.bytes));
+    let id = first.id;
+    Error::corrupt(format!("tokens {} and {} both have id {id}", Quoted(&one), Quoted(&other)))
+}
+
+fn err_same_text(first: TokenId, second: TokenId, bytes: &[u8]) -> Error {
+    let text = String::from_utf8_lossy(bytes);
+    Error::corrupt(format!("tokens {first} and {second} of the vocabulary are both {}", Quoted(&text)))
 }
 
 #[cfg(test)]

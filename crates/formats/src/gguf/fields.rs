@@ -2,10 +2,9 @@
 
 use std::io::{BufReader, Read};
 
-use base::{Error, Result};
+use base::{Error, Quoted, Result};
 
 use super::value::Strings;
-use crate::quoted::Quoted;
 
 /// The longest header that is read: five times what the largest vocabularies need, and three times 500,000 tensors.
 /// What a header fills in memory is a small multiple of its bytes, so this bounds it for a file of any size.

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::ops::Range;
 
-use base::{Context, Error, Extent, FileId, Result};
+use base::{Context, Error, Extent, FileId, Quoted, Result};
 
 use super::fields::Fields;
 use super::metadata::Metadata;
@@ -11,7 +11,6 @@ use super::types::{Block, GgmlType};
 use super::value::{Array, Value, ValueType};
 use super::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, MAX_DIMENSIONS, VERSION};
 use crate::layout::{check_apart, check_inside};
-use crate::quoted::Quoted;
 use crate::tensor::{MAX_TENSORS, TensorEntry, place};
 
 /// The most keys metadata may have; real files have some fifty.

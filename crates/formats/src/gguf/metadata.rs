@@ -1,10 +1,9 @@
 //! What a GGUF file says about its model: values by key.
 
-use base::{Error, Result};
+use base::{Error, Quoted, Result};
 use serde_json::{Map, Number};
 
 use super::value::{Array, Strings, Value};
-use crate::quoted::Quoted;
 
 /// Metadata, in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq)]

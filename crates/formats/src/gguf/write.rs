@@ -20,14 +20,13 @@
 use std::collections::{HashSet, VecDeque};
 use std::io::Write;
 
-use base::{Context, Error, Result};
+use base::{Context, Error, Quoted, Result};
 
 use super::header::tensor_bytes;
 use super::types::{Block, GgmlType};
 use super::value::{Array, Value};
 use super::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, MAX_DIMENSIONS, Metadata, VERSION};
 use crate::element::Element;
-use crate::quoted::Quoted;
 
 /// A tensor to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]

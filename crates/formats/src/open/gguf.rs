@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use base::{Context, Error, FileId, Result};
+use base::{Context, Error, FileId, Quoted, Result};
 
 use super::split::SplitName;
 use crate::checkpoint::{Checkpoint, Format};
 use crate::file::open_file;
 use crate::gguf::{Header, Metadata, read_header};
-use crate::quoted::Quoted;
 use crate::tensor::{MAX_TENSORS, by_name};
 
 const SPLIT_NO: &str = "split.no";

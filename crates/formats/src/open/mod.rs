@@ -10,11 +10,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use base::{Context, Error, Result};
+use base::{Context, Error, Quoted, Result};
 
 use self::split::SplitName;
 use crate::checkpoint::Checkpoint;
-use crate::quoted::Quoted;
 
 /// Opens the model at `path`: a GGUF file (of a split model, any of its files), a folder with `config.json` and
 /// safetensors files, or a folder that holds one GGUF model.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::{BufReader, Read};
 use std::ops::Range;
 
-use base::{Context, Error, Extent, FileId, Result};
+use base::{Context, Error, Extent, FileId, Quoted, Result};
 use quant::Quant;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -15,7 +15,6 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use crate::element::Element;
 use crate::file::err_json;
 use crate::layout::{check_covering, check_inside};
-use crate::quoted::Quoted;
 use crate::tensor::{MAX_TENSORS, TensorEntry};
 
 /// The longest header there may be; the limit of the reference implementation.

@@ -8,12 +8,11 @@ use std::fmt;
 use std::io::{BufReader, Read};
 use std::path::{Component, Path};
 
-use base::{Context, Error, FileId, Result};
+use base::{Context, Error, FileId, Quoted, Result};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
 use crate::file::{err_json, open_file};
-use crate::quoted::Quoted;
 use crate::tensor::{MAX_TENSORS, TensorEntry};
 
 /// The longest index that is read; one of 500,000 tensors has 60 MB.

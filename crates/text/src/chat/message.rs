@@ -2,10 +2,8 @@
 
 use std::time::SystemTime;
 
-use base::{Error, Result};
+use base::{Error, Quoted, Result};
 use serde_json::{Map, Value, json};
-
-use crate::quoted::quoted;
 
 /// The roles a message may have. Templates build control tokens from the role (`'<|' + role + '|>'`), so it is not
 /// free text.
@@ -86,7 +84,7 @@ impl Message {
         if ROLES.contains(&self.role.as_str()) {
             return Ok(());
         }
-        let role = quoted(&self.role);
+        let role = Quoted(&self.role);
         Err(Error::input(format!("a message has the role {role}, expected one of {}", ROLES.join(", "))))
     }
 

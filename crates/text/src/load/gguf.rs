@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base::{Context, Error, Result, TokenId};
+use base::{Context, Error, Quoted, Result, TokenId};
 use formats::gguf::{Metadata, Strings};
 
 use super::pre;
@@ -10,7 +10,6 @@ use crate::bpe::Bpe;
 use crate::byte_level::bytes_of;
 use crate::control::is_control;
 use crate::pretokenize::Pretokenizer;
-use crate::quoted::quoted;
 use crate::tokenizer::{Tokenizer, literals};
 use crate::vocabulary::{Entry, Kind, Vocabulary};
 
@@ -76,7 +75,7 @@ fn check_model(metadata: &Metadata) -> Result<()> {
         Some("llama") => Err(Error::unsupported(format!(
             "{MODEL} is `llama`, a SentencePiece vocabulary, which is not supported yet; expected `gpt2`"
         ))),
-        Some(model) => Err(Error::unsupported(format!("{MODEL} is {}, expected `gpt2`", quoted(model)))),
+        Some(model) => Err(Error::unsupported(format!("{MODEL} is {}, expected `gpt2`", Quoted(model)))),
         None => Err(Error::input(format!("has no tokenizer: {MODEL} is missing"))),
     }
 }
@@ -129,7 +128,7 @@ fn token(text: &str, kind: i64) -> Result<(Vec<u8>, Kind)> {
             None => {
                 return Err(Error::corrupt(format!(
                     "{} is no byte, expected `<0x00>` to `<0xFF>`",
-                    quoted(text)
+                    Quoted(text)
                 )));
             }
         },
@@ -152,7 +151,7 @@ fn by_merges(vocabulary: &Vocabulary, merges: &Strings) -> Result<Bpe> {
 /// A merge is two spellings with a space between; a space in a spelling would be `Ġ`.
 fn parse_merge(rank: u32, merge: &str) -> Result<(Vec<u8>, Vec<u8>)> {
     let pair = merge.split_once(' ').and_then(|(left, right)| Some((bytes_of(left)?, bytes_of(right)?)));
-    pair.ok_or_else(|| Error::corrupt(format!("merge {rank} is {}, expected two tokens", quoted(merge))))
+    pair.ok_or_else(|| Error::corrupt(format!("merge {rank} is {}, expected two tokens", Quoted(merge))))
 }
 
 fn err_lengths(types: usize, tokens: usize) -> Error {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use base::{Context, Error, Result, TokenId};
+use base::{Context, Error, Quoted, Result, TokenId};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -18,7 +18,6 @@ use crate::control::{Literal, is_control};
 use crate::files::err_json;
 use crate::normalize::Normalization;
 use crate::pretokenize::{GPT2, Pretokenizer};
-use crate::quoted::quoted;
 use crate::tokenizer::{Tokenizer, literals};
 use crate::vocabulary::{Entry, Kind, Vocabulary};
 
@@ -111,7 +110,7 @@ pub(crate) fn parse(json: &[u8], settings: &Settings) -> Result<Tokenizer> {
 fn check_model(model: &Model<'_>) -> Result<()> {
     let kind = model.kind.as_deref().unwrap_or("BPE");
     if kind != "BPE" {
-        return Err(Error::unsupported(format!("the model is {}, expected `BPE`", quoted(kind))));
+        return Err(Error::unsupported(format!("the model is {}, expected `BPE`", Quoted(kind))));
     }
     let affixes = [&model.continuing_subword_prefix, &model.end_of_word_suffix];
     let has_affix = affixes.into_iter().flatten().any(|affix| !affix.is_empty());
@@ -271,16 +270,16 @@ fn list<'v>(step: &'v Value, name: &str) -> Result<&'v [Value]> {
 }
 
 fn err_step(name: &str) -> Error {
-    Error::unsupported(format!("the step {} is not supported; only byte-level BPE is", quoted(name)))
+    Error::unsupported(format!("the step {} is not supported; only byte-level BPE is", Quoted(name)))
 }
 
 fn err_two_ids(text: &str, vocab: TokenId, added: TokenId) -> Error {
     Error::corrupt(format!(
         "token {} has id {vocab} in the vocabulary and {added} among the added tokens",
-        quoted(text)
+        Quoted(text)
     ))
 }
 
 fn err_merge(rank: usize, merge: &str) -> Error {
-    Error::corrupt(format!("merge {rank} is {}, expected two byte-level tokens", quoted(merge)))
+    Error::corrupt(format!("merge {rank} is {}, expected two byte-level tokens", Quoted(merge)))
 }

@@ -1,10 +1,9 @@
 //! The pre-tokenizers that GGUF files name in `tokenizer.ggml.pre`, by the expressions of the original tokenizers.
 
-use base::{Error, Result};
+use base::{Error, Quoted, Result};
 
 use crate::normalize::Normalization;
 use crate::pretokenize::GPT2;
-use crate::quoted::quoted;
 
 /// How a family of tokenizers treats text before it merges bytes.
 pub(super) struct Pre {
@@ -58,7 +57,7 @@ pub(super) fn by_name(name: &str) -> Result<&'static Pre> {
 
 fn err_unknown(name: &str) -> Error {
     let known: Vec<&str> = KNOWN.iter().flat_map(|pre| pre.names).copied().collect();
-    let name = quoted(name);
+    let name = Quoted(name);
     Error::unsupported(format!("tokenizer.ggml.pre is {name}, expected one of {}", known.join(", ")))
 }
 
