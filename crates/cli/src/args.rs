@@ -55,7 +55,7 @@ pub struct EngineArgs {
     #[arg(long, value_name = "N")]
     pub context: Option<usize>,
     /// Threads that compute [default: one per physical core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
     /// How experts are read
     #[arg(long, value_enum, default_value_t = Io::Auto)]
@@ -127,12 +127,12 @@ pub struct SamplingArgs {
     /// Only the K likeliest tokens; 0 is all [default: the model's own, or 0]
     #[arg(long, value_name = "K")]
     pub top_k: Option<usize>,
-    /// Only tokens at least this fraction as likely as the likeliest
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
-    pub min_p: f32,
-    /// Lower what was said in the last 64 tokens; 1 is off
-    #[arg(long, value_name = "R", default_value_t = 1.0)]
-    pub repeat_penalty: f32,
+    /// Only tokens at least this fraction as likely as the likeliest [default: the model's own, or 0]
+    #[arg(long, value_name = "P")]
+    pub min_p: Option<f32>,
+    /// Lower what was said in the last 64 tokens; 1 is off [default: the model's own, or 1]
+    #[arg(long, value_name = "R")]
+    pub repeat_penalty: Option<f32>,
     /// The same seed gives the same text [default: by the clock, printed with --stats json]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -144,17 +144,20 @@ pub struct SamplingArgs {
 impl SamplingArgs {
     /// What was typed, over what the model's publisher recommends (`generation_config.json`), over our defaults.
     pub fn sampling(&self, published: Option<&serde_json::Value>) -> Result<Sampling> {
+        let published_flag =
+            |key: &str| published.and_then(|config| config.get(key)).and_then(serde_json::Value::as_bool);
         let published =
             |key: &str| published.and_then(|config| config.get(key)).and_then(serde_json::Value::as_f64);
         let number = |typed: Option<f32>, key: &str, default: f32| {
             typed.or(published(key).map(|value| value as f32)).unwrap_or(default)
         };
+        let greedy = published_flag("do_sample") == Some(false) && self.temp.is_none();
         let sampling = Sampling {
-            temperature: if self.greedy { 0.0 } else { number(self.temp, "temperature", 0.7) },
+            temperature: if self.greedy || greedy { 0.0 } else { number(self.temp, "temperature", 0.7) },
             top_p: number(self.top_p, "top_p", 0.9),
             top_k: self.top_k.or(published("top_k").map(|k| k as usize)).unwrap_or(0),
-            min_p: self.min_p,
-            repeat_penalty: self.repeat_penalty,
+            min_p: number(self.min_p, "min_p", 0.0),
+            repeat_penalty: number(self.repeat_penalty, "repetition_penalty", 1.0),
             seed: self.seed.unwrap_or_else(seed_of_clock),
         };
         sampling.check()?;

@@ -23,6 +23,10 @@ pub fn chat(args: &ChatArgs) -> Result<()> {
     let quiet = args.engine.quiet;
     let opened = Opened::read(&models::resolve(&args.model)?)?;
     let voice = Voice::of(&opened)?;
+    if voice.template.is_none() {
+        let error = Error::unsupported(format!("{} has no chat template", args.model));
+        return Err(error.hint(format!("tidemill run {} PROMPT --raw", args.model)));
+    }
     let sampling = args.sampling.sampling(opened.checkpoint.generation_config.as_ref())?;
     let options = args.engine.options();
     let plan = opened.plan(&options)?;
@@ -112,7 +116,7 @@ impl<'a> Chat<'a> {
             }
             Err(error) => {
                 self.messages.pop();
-                terminal::note(&format!("error: {error}"));
+                terminal::complain(&error);
                 Ok(())
             }
         }

@@ -2,7 +2,7 @@
 
 use base::{ByteSize, Error, Result, TokenId};
 use serde_json::json;
-use tidemill::{Engine, Opened, likeliest};
+use tidemill::{Engine, Opened, likeliest, machine};
 
 use crate::args::EvalArgs;
 use crate::terminal::{TOKENS, progress};
@@ -30,14 +30,22 @@ pub fn eval(args: &EvalArgs) -> Result<()> {
     }
     options.context = options.context.or(Some(args.window));
     options.prompt = Some(args.window);
+    opened.check_tokens(&tokens)?;
+    // Two models share the budget, beside what the first of them said about a window.
+    let said = (args.window * opened.manifest.spec.vocab * size_of::<f32>()) as u64;
+    let half = options.budget()?.saturating_sub(said) / 2;
     if args.against.is_some() {
-        options.memory = Some(ByteSize(options.budget()? / 2)); // both models are loaded
+        options.memory = Some(ByteSize(half));
     }
     let plan = opened.plan(&options)?;
     let mut engine = models::load(opened, plan, &options, args.engine.quiet)?;
     models::interrupt(&engine)?;
     let mut reference = match &args.against {
-        Some(other) => Some(models::open(other, &options, args.engine.quiet)?),
+        Some(other) => {
+            // The plan counts what the process holds by now: the first model.
+            options.memory = Some(ByteSize(half + machine::resident().unwrap_or(0)));
+            Some(models::open(other, &options, args.engine.quiet)?)
+        }
         None => None,
     };
 
@@ -73,13 +81,13 @@ impl Score {
         window: &[TokenId],
     ) -> Result<()> {
         let inputs = &window[..window.len() - 1];
-        let mut expected: Vec<Vec<f64>> = Vec::new();
+        let mut expected: Vec<f32> = Vec::new();
         if let Some(reference) = reference {
             if reference.spec().vocab != engine.spec().vocab {
                 return Err(Error::input("the two models have vocabularies of different sizes"));
             }
             reference.score(inputs, &mut |_, logits| {
-                expected.push(log_softmax(logits));
+                expected.extend_from_slice(logits);
                 Ok(())
             })?;
         }
@@ -87,9 +95,9 @@ impl Score {
         engine.score(inputs, &mut |i, logits| {
             let found = log_softmax(logits);
             nll -= found[window[i + 1] as usize];
-            if let Some(expected) = expected.get(i) {
-                divergences.push(divergence(expected, &found));
-                flips += usize::from(best(expected) != likeliest(logits) as usize);
+            if let Some(expected) = expected.get(i * logits.len()..(i + 1) * logits.len()) {
+                divergences.push(divergence(&log_softmax(expected), &found));
+                flips += usize::from(likeliest(expected) != likeliest(logits));
             }
             Ok(())
         })?;
@@ -138,11 +146,6 @@ fn divergence(expected: &[f64], found: &[f64]) -> f64 {
     expected.iter().zip(found).map(|(p, q)| if *p > -700.0 { p.exp() * (p - q) } else { 0.0 }).sum()
 }
 
-fn best(values: &[f64]) -> usize {
-    let better = |a: &(usize, &f64), b: &(usize, &f64)| a.1.total_cmp(b.1).then(b.0.cmp(&a.0));
-    values.iter().enumerate().max_by(better).map_or(0, |(i, _)| i)
-}
-
 /// Of sorted values, the smallest that at least this share does not exceed.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let place = (sorted.len() as f64 * share).ceil() as usize;
@@ -160,7 +163,6 @@ mod tests {
         assert_eq!(divergence(&p, &p), 0.0);
         let q = log_softmax(&[2.0, 1.0, -3.0]);
         assert!(divergence(&p, &q) > 0.1);
-        assert_eq!(best(&p), 1);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub fn logits(args: &LogitsArgs) -> Result<()> {
     if tokens.is_empty() {
         return Err(Error::input("no tokens to compute logits of"));
     }
+    opened.check_tokens(&tokens)?;
     let mut options = args.engine.options();
     options.context = options.context.or(Some(tokens.len()));
     let plan = opened.plan(&options)?;
@@ -25,17 +26,21 @@ pub fn logits(args: &LogitsArgs) -> Result<()> {
     let vocab = engine.spec().vocab;
 
     let failed = |error: std::io::Error| Error::io(args.out.display(), &error);
-    let mut out = BufWriter::new(File::create(&args.out).map_err(failed)?);
+    // Under another name until it is whole: a file that is there already is replaced, never damaged.
+    let unfinished = args.out.with_extension(format!("{}.part", std::process::id()));
+    let mut out = BufWriter::new(File::create(&unfinished).map_err(failed)?);
     out.write_all(&npy_header(tokens.len(), vocab)).map_err(failed)?;
     let write = &mut |_: usize, logits: &[f32]| {
         logits.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())).map_err(failed)
     };
-    if args.decode {
-        engine.score_by_token(&tokens, write)?
-    } else {
-        engine.score(&tokens, write)?
+    let scored =
+        if args.decode { engine.score_by_token(&tokens, write) } else { engine.score(&tokens, write) };
+    let written = scored.and_then(|()| out.flush().map_err(failed));
+    let done = written.and_then(|()| std::fs::rename(&unfinished, &args.out).map_err(failed));
+    if done.is_err() {
+        let _ = std::fs::remove_file(&unfinished);
     }
-    out.flush().map_err(failed)?;
+    done?;
     if !args.engine.quiet {
         terminal::note(&describe(args, &tokens, vocab));
     }

@@ -47,12 +47,9 @@ fn dispatch(command: Command) -> Result<()> {
     }
 }
 
-/// Says what went wrong and what to type next; 2 when it was the input, 1 when it happened while running.
+/// Says what went wrong; 2 when it was the input, 1 when it happened while running.
 fn fail(error: &Error) -> ExitCode {
-    terminal::note(&format!("error: {error}"));
-    if let Some(next) = error.next_step() {
-        terminal::note(&format!("try: {next}"));
-    }
+    terminal::complain(error);
     match error.kind() {
         Kind::Io | Kind::Cancelled => ExitCode::from(1),
         Kind::Input | Kind::Unsupported | Kind::Corrupt | Kind::Budget => ExitCode::from(2),

@@ -29,7 +29,16 @@ pub fn run(args: &RunArgs) -> Result<()> {
 
     let mut options = args.engine.options();
     let limit = opened.manifest.spec.context;
-    let wanted = (tokens.len() + args.max_tokens).min(limit);
+    let room = options.context.unwrap_or(limit).min(limit);
+    if tokens.len() >= room {
+        let error = format!("the prompt has {} tokens, and the context is {room}", tokens.len());
+        return Err(Error::input(error).within(&model));
+    }
+    opened.check_tokens(&tokens)?;
+    if args.max_tokens == 0 {
+        return Err(Error::input("0 tokens to generate"));
+    }
+    let wanted = tokens.len().saturating_add(args.max_tokens).min(limit);
     options.context = options.context.or(Some(wanted));
     options.prompt = Some(tokens.len());
     let plan = opened.plan(&options)?;

@@ -95,6 +95,7 @@ pub fn answer(
         stop: voice.stops(),
         resume: ask.resume,
     };
+    engine.clear_cancel(); // a Ctrl-C that came when nothing ran
     let sequence = engine.submit(request)?;
     let mut answer = Answer {
         sequence,
@@ -116,6 +117,7 @@ pub fn answer(
             }
             Err(error) => {
                 bar.finish_and_clear();
+                engine.forget(sequence);
                 return Err(error);
             }
         };
@@ -126,15 +128,19 @@ pub fn answer(
         for event in events {
             bar.finish_and_clear();
             match event {
-                Event::Token { token, .. } => {
+                Event::Token { sequence: of, token } if of == sequence => {
                     answer.first_token.get_or_insert(start.elapsed());
                     answer.tokens.push(token);
-                    say(&mut answer.text, &detokenizer.push(token), print)?;
+                    if let Err(error) = say(&mut answer.text, &detokenizer.push(token), print) {
+                        engine.forget(sequence);
+                        return Err(error);
+                    }
                 }
-                Event::Finished { finish, .. } => {
+                Event::Finished { sequence: of, finish } if of == sequence => {
                     answer.finish = finish;
                     finished = true;
                 }
+                _ => {}
             }
         }
     }

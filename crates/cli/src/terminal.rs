@@ -21,6 +21,14 @@ pub fn note(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
+/// What went wrong, and what to type next.
+pub fn complain(error: &Error) {
+    note(&format!("error: {error}"));
+    if let Some(next) = error.next_step() {
+        note(&format!("try: {next}"));
+    }
+}
+
 /// A progress bar on a terminal, nothing elsewhere.
 pub fn progress(what: &'static str, quiet: bool, template: &str) -> ProgressBar {
     if quiet || !io::stderr().is_terminal() {

@@ -11,7 +11,7 @@ use spec::{Claim, Names, Role};
 pub(crate) struct Parts {
     pub(crate) values: Option<usize>,
     pub(crate) scales: Option<usize>,
-    shape: Option<usize>,
+    pub(crate) shape: Option<usize>,
 }
 
 /// What a tensor is to its weight.

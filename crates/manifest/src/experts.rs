@@ -6,7 +6,7 @@ use base::{Error, ExpertId, ExpertKey, Extent, LayerId, Result};
 use quant::Quant;
 use spec::{ExpertPart, ModelSpec, Names, Role};
 
-use crate::{Stored, err_missing};
+use crate::{Stored, err_extra, err_missing};
 
 /// The routed experts of one layer. All have the same three shapes and types; where each lies differs.
 #[derive(Debug)]
@@ -70,7 +70,11 @@ pub(crate) fn collect(
             Some(moe) => Some(collect_layer(stored, id, moe.experts, names)?),
         });
     }
-    Ok(layers)
+    // Stacked and single at once, or of a layer without experts.
+    match stored.iter().find(|(role, _)| matches!(role, Role::Expert(..) | Role::Stack(..))) {
+        Some((role, extra)) => Err(err_extra(&extra.name, *role)),
+        None => Ok(layers),
+    }
 }
 
 fn collect_layer(
@@ -81,7 +85,7 @@ fn collect_layer(
 ) -> Result<LayerExperts> {
     let stacked = ExpertPart::ALL.iter().any(|part| stored.contains_key(&Role::Stack(layer, *part)));
     let mut matrices: Option<[ExpertMatrix; 3]> = None;
-    let mut extents = Vec::with_capacity(count * 3);
+    let mut extents = Vec::new();
     let mut stacks = Vec::new();
     if stacked {
         for part in ExpertPart::ALL {

@@ -9,7 +9,7 @@ mod quantization;
 mod stored;
 mod experts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use base::{Context, Error, LayerId, Result};
@@ -48,8 +48,8 @@ impl Manifest {
         for (role, parts) in found {
             stored.insert(role, parts.resolve(checkpoint, &spec, role)?);
         }
-        let experts = experts::collect(&mut stored, &spec, &names).within(described)?;
         check_trunk(&stored, &spec, &names).within(described)?;
+        let experts = experts::collect(&mut stored, &spec, &names).within(described)?;
         Ok(Self { spec, files: checkpoint.files.clone(), claims, trunk: stored, experts })
     }
 
@@ -129,18 +129,21 @@ fn read_spec(family: &Family, checkpoint: &Checkpoint) -> Result<ModelSpec> {
 fn check_trunk(stored: &BTreeMap<Role, Stored>, spec: &ModelSpec, names: &Names) -> Result<()> {
     let holds = |layer: LayerId, weight| stored.contains_key(&Role::Layer(layer, weight));
     let split = |layer| holds(layer, LayerWeight::KeyUp) || holds(layer, LayerWeight::ValueUp);
-    let wanted = spec.trunk(split);
+    let wanted: BTreeSet<Role> = spec.trunk(split).into_iter().collect();
     if let Some(missing) = wanted.iter().find(|role| !stored.contains_key(role)) {
         return Err(err_missing(*missing, names));
     }
-    let extra = stored.iter().find(|(role, _)| !wanted.contains(role) && **role != Role::Head);
-    match extra {
-        Some((role, stored)) => Err(Error::corrupt(format!(
-            "tensor {} ({role}) has no place in this model, which holds the same weight in another form",
-            stored.name
-        ))),
+    let routed = |role: &Role| matches!(role, Role::Expert(..) | Role::Stack(..));
+    match stored.iter().find(|(role, _)| !wanted.contains(role) && !routed(role)) {
+        Some((role, stored)) => Err(err_extra(&stored.name, *role)),
         None => Ok(()),
     }
+}
+
+fn err_extra(name: &str, role: Role) -> Error {
+    Error::corrupt(format!(
+        "tensor {name} ({role}) has no place in this model, which holds the same weight in another form"
+    ))
 }
 
 fn err_missing(role: Role, names: &Names) -> Error {

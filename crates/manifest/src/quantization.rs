@@ -8,8 +8,8 @@ use spec::Config;
 /// Refuses a quantization this engine does not read.
 pub(crate) fn check(checkpoint: &Checkpoint) -> Result<()> {
     let config = Config::new(&checkpoint.config);
-    let text = config.child("text_config").unwrap_or(config);
-    let found = text.child("quantization_config").or(config.child("quantization_config"));
+    let text = config.child("text_config")?.unwrap_or(config);
+    let found = text.child("quantization_config")?.or(config.child("quantization_config")?);
     let Some(quantization) = found.filter(|_| checkpoint.format == Format::Safetensors) else {
         return Ok(());
     };
@@ -22,26 +22,31 @@ pub(crate) fn check(checkpoint: &Checkpoint) -> Result<()> {
 
 fn fp8(config: Config<'_>) -> Result<()> {
     config.require("fmt", "e4m3")?;
-    config.require("weight_block_size", vec![128, 128])
+    config.require_present("weight_block_size", vec![128, 128])
 }
 
 fn compressed_tensors(config: Config<'_>) -> Result<()> {
-    config.require("format", "pack-quantized")?;
+    config.require_present("format", "pack-quantized")?;
+    for unread in ["kv_cache_scheme", "sparsity_config", "transform_config"] {
+        config.require_empty(unread)?;
+    }
     let groups = config.get("config_groups").and_then(|groups| groups.as_object());
     let Some(groups) = groups.filter(|groups| !groups.is_empty()) else {
         return Err(config.err_expected("config_groups", "at least one group"));
     };
     for (name, group) in groups {
         let group = Config::new(group);
-        let Some(weights) = group.child("weights") else {
+        group.require_empty("input_activations")?;
+        group.require_empty("output_activations")?;
+        let Some(weights) = group.child("weights")? else {
             return Err(Error::corrupt(format!("quantization group {name} says nothing of its weights")));
         };
-        weights.require("num_bits", 4)?;
-        weights.require("type", "int")?;
-        weights.require("strategy", "group")?;
-        weights.require("group_size", 32)?;
-        weights.require("symmetric", true)?;
-        weights.require("actorder", serde_json::Value::Null)?;
+        weights.require_present("num_bits", 4)?;
+        weights.require_present("type", "int")?;
+        weights.require_present("strategy", "group")?;
+        weights.require_present("group_size", 32)?;
+        weights.require_present("symmetric", true)?;
+        weights.require_empty("actorder")?;
     }
     Ok(())
 }

@@ -41,8 +41,13 @@ impl Parts {
     pub(crate) fn resolve(self, checkpoint: &Checkpoint, spec: &ModelSpec, role: Role) -> Result<Stored> {
         let tensor = |index: usize| &checkpoint.tensors[index];
         let Some(values) = self.values.map(tensor) else {
-            let orphan = self.scales.map(|index| tensor(index).name.as_str()).unwrap_or_default();
-            return Err(Error::corrupt(format!("tensor {orphan} scales a {role} that is missing")));
+            let missing = Error::corrupt(format!("belongs to the {role}, which is missing"));
+            return Err(match self.scales.or(self.shape).map(tensor) {
+                Some(orphan) => {
+                    missing.within(format!("tensor {}", orphan.name)).within(file_of(checkpoint, orphan))
+                }
+                None => missing,
+            });
         };
         resolve(values, self.scales.map(tensor), spec, role)
             .within(|| format!("tensor {}", values.name))

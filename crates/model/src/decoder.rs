@@ -100,7 +100,7 @@ impl Decoder {
         for (index, (entry, span)) in step.entries.iter().zip(&step.spans).enumerate() {
             let wanted = match entry.logits {
                 Logits::None => continue,
-                Logits::Last => span.rows.end - 1..span.rows.end,
+                Logits::Last => span.rows.end.saturating_sub(1).max(span.rows.start)..span.rows.end,
                 Logits::All => span.rows.clone(),
             };
             let first = wanted.start - span.rows.start;
@@ -109,6 +109,11 @@ impl Decoder {
                 let slice = rows.start..rows.end.min(rows.start + HEAD_ROWS);
                 let logits = self.head(x, slice.clone())?;
                 for (i, row) in logits.chunks_exact(self.spec.vocab).enumerate() {
+                    if !row.iter().all(|logit| logit.is_finite()) {
+                        return Err(Error::corrupt(
+                            "the model's answer is no number; are its weights damaged?",
+                        ));
+                    }
                     emit(index, first + slice.start - wanted.start + i, row)?;
                 }
                 rows.start = slice.end;

@@ -54,9 +54,7 @@ fn look_up(
         source.read(extent, &mut values[*place as usize * row_bytes..][..row_bytes])?;
     }
     let rows: Vec<TokenId> = tokens.iter().map(|token| places[token]).collect();
-    // A matrix of at least two rows, for one row is taken for a vector.
-    values.resize(places.len().max(2) * row_bytes, 0);
-    let table = backend.place(stored.quant, places.len().max(2), stored.cols, values, Vec::new())?;
+    let table = backend.place(stored.quant, places.len(), stored.cols, values, Vec::new())?;
     backend.embed(&table, &rows)
 }
 

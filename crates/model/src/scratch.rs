@@ -30,7 +30,31 @@ pub fn scratch_bytes(spec: &ModelSpec, pass: &PassSize) -> u64 {
         attention(mla, pass).max(feed_forward(&layer.ffn, spec.hidden, tokens))
     });
     let head = HEAD_ROWS.min(tokens) * (2 * spec.hidden + 2 * spec.vocab);
-    ((residual + widest.max().unwrap_or(0).max(head)) * size_of::<f32>()) as u64
+    // What products keep from one to the next: the inner rows of gated networks, and what each thread spells out.
+    let inner = tokens * spec.layers.iter().map(|layer| inner_width(&layer.ffn)).max().unwrap_or(0);
+    let spelled = pass.threads * SPELLED_MIN.max(2 * widest_row(spec));
+    let numbers = residual + inner + spelled + widest.max().unwrap_or(0).max(head);
+    (numbers * size_of::<f32>() + pass.threads * STACK) as u64
+}
+
+/// Numbers a thread spells out of weights at least, and bytes of its stack: as the kernels have it, and as measured.
+const SPELLED_MIN: usize = 64 << 10;
+const STACK: usize = 64 << 10;
+
+fn inner_width(ffn: &Ffn) -> usize {
+    match ffn {
+        Ffn::Dense { inner } => *inner,
+        Ffn::Moe(moe) => moe.inner.max(moe.shared_inner),
+    }
+}
+
+/// The longest row of any matrix.
+fn widest_row(spec: &ModelSpec) -> usize {
+    let of_layer = |layer: &spec::LayerSpec| {
+        let Mixer::Mla(mla) = &layer.mixer;
+        inner_width(&layer.ffn).max(mla.heads * mla.value).max(mla.query_rank.unwrap_or(0))
+    };
+    spec.layers.iter().map(of_layer).max().unwrap_or(0).max(spec.hidden)
 }
 
 fn attention(mla: &Mla, pass: &PassSize) -> usize {
@@ -46,12 +70,12 @@ fn attention(mla: &Mla, pass: &PassSize) -> usize {
 
 fn feed_forward(ffn: &Ffn, hidden: usize, tokens: usize) -> usize {
     match ffn {
-        Ffn::Dense { inner } => tokens * (2 * inner + 2 * hidden),
+        Ffn::Dense { inner } => tokens * (inner + 2 * hidden),
         Ffn::Moe(moe) => {
             let parts = tokens * moe.router.top_k * hidden;
-            let shared = tokens * (2 * moe.shared_inner + hidden);
+            let shared = tokens * (moe.shared_inner + hidden);
             // In the worst case every token goes to the same expert.
-            let expert = tokens * (3 * hidden + 2 * moe.inner);
+            let expert = tokens * (3 * hidden + moe.inner);
             parts + shared.max(expert) + tokens * (hidden + 2 * moe.experts)
         }
     }

@@ -37,9 +37,13 @@ impl<'a> Config<'a> {
         found.filter(|value| !value.is_null())
     }
 
-    /// The object at `key`.
-    pub fn child(&self, key: &str) -> Option<Config<'a>> {
-        self.get(key).filter(|value| value.is_object()).map(Config::new)
+    /// The object at `key`, which may be absent, but nothing else than an object.
+    pub fn child(&self, key: &str) -> Result<Option<Config<'a>>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(value) if value.is_object() => Ok(Some(Config::new(value))),
+            Some(_) => Err(self.err_expected(key, "an object")),
+        }
     }
 
     /// A size: a whole number from 1 to 2^28.
@@ -74,10 +78,15 @@ impl<'a> Config<'a> {
         if number > 0.0 { Ok(number) } else { Err(self.err_expected(key, "a number above 0")) }
     }
 
+    /// True or false.
+    pub fn flag(&self, key: &str) -> Result<bool> {
+        let flag = self.get(key).and_then(Value::as_bool);
+        flag.ok_or_else(|| self.err_expected(key, "true or false"))
+    }
+
     /// True or false, which may be absent.
     pub fn flag_or(&self, key: &str, default: bool) -> Result<bool> {
-        let Some(value) = self.get(key) else { return Ok(default) };
-        value.as_bool().ok_or_else(|| self.err_expected(key, "true or false"))
+        if self.get(key).is_none() { Ok(default) } else { self.flag(key) }
     }
 
     /// A string, which may be absent.
@@ -94,6 +103,24 @@ impl<'a> Config<'a> {
         let expected = expected.into();
         match self.get(key) {
             Some(found) if *found != expected => Err(self.err_implemented(key, &expected.to_string())),
+            _ => Ok(()),
+        }
+    }
+
+    /// [`require`](Self::require), of a key that must be there.
+    pub fn require_present(&self, key: &str, expected: impl Into<Value>) -> Result<()> {
+        match self.get(key) {
+            Some(_) => self.require(key, expected),
+            None => Err(self.err_implemented(key, &expected.into().to_string())),
+        }
+    }
+
+    /// Refuses the model unless `key` is absent or an empty object.
+    pub fn require_empty(&self, key: &str) -> Result<()> {
+        match self.get(key) {
+            Some(found) if !found.as_object().is_some_and(serde_json::Map::is_empty) => {
+                Err(self.err_implemented(key, "nothing"))
+            }
             _ => Ok(()),
         }
     }

@@ -8,6 +8,7 @@ mod config;
 mod model;
 mod role;
 mod names;
+mod check;
 pub mod families;
 
 pub use config::Config;

@@ -23,7 +23,7 @@ use crate::opened::{Opened, threads};
 use crate::plan::MemoryPlan;
 use crate::sequence::{Event, Finish, Request, Sequence, SequenceId};
 use crate::stats::{StepReport, Totals};
-use crate::{IoMode, Options, machine};
+use crate::{IoMode, Options, Sampler, machine};
 
 /// Hears the logits of one token: its place in the text, and `[vocab]` numbers.
 pub type Each<'a> = &'a mut dyn FnMut(usize, &[f32]) -> Result<()>;
@@ -38,6 +38,8 @@ pub struct Engine {
     io_note: Option<String>,
     sequences: BTreeMap<SequenceId, Sequence>,
     next: u64,
+    /// The last sequence whose token the step before took; the next one's turn comes first.
+    last_served: Option<SequenceId>,
     cancel: Arc<AtomicBool>,
     totals: Totals,
 }
@@ -100,6 +102,7 @@ impl Engine {
             io_note: None,
             sequences: BTreeMap::new(),
             next: 0,
+            last_served: None,
             cancel,
             totals: Totals::default(),
         })
@@ -151,13 +154,16 @@ impl Engine {
         request.check()?;
         self.decoder.check_tokens(&request.tokens)?;
         if request.tokens.len() > self.plan.prompt {
-            return Err(err_prompt(&request, self.plan.prompt));
+            return Err(err_prompt(request.tokens.len(), self.plan.prompt));
         }
-        let resumed = request.resume.take().and_then(|id| self.sequences.remove(&id));
-        let used = self.kept();
+        let former = request.resume.take();
+        let freed =
+            former.and_then(|id| self.sequences.get(&id)).map_or(0, |sequence| sequence.kv.capacity());
+        let used = self.kept() - freed;
         if request.capacity() > self.plan.context.saturating_sub(used) {
             return Err(err_context(&request, used, self.plan.context));
         }
+        let resumed = former.and_then(|id| self.sequences.remove(&id));
         let kv = self.kv_for(&request, resumed)?;
         let id = SequenceId(self.next);
         self.next += 1;
@@ -216,29 +222,28 @@ impl Engine {
         let (start, before) = (Instant::now(), self.pool.stats());
         let drive_before = machine::bytes_read_from_drives();
         let shares = self.shares();
-        let mut predicted: Vec<(SequenceId, Vec<f32>)> = Vec::new();
+        let mut chosen: Vec<(SequenceId, (TokenId, Sampler))> = Vec::new();
         let mut report = {
             let mut live: BTreeMap<SequenceId, &mut Sequence> =
                 self.sequences.iter_mut().map(|(id, sequence)| (*id, sequence)).collect();
-            let mut entries = Vec::with_capacity(shares.len());
-            for share in &shares {
-                let Some(sequence) = live.remove(&share.id) else { continue };
-                entries.push(sequence.entry(share.tokens));
-            }
+            let of_share =
+                |share: &Share| live.remove(&share.id).map(|sequence| sequence.entry(share.tokens));
+            let (mut entries, choices): (Vec<_>, Vec<_>) = shares.iter().filter_map(of_share).unzip();
             let emit = &mut |entry: usize, _: usize, logits: &[f32]| {
-                predicted.push((shares[entry].id, logits.to_vec()));
+                chosen.push((shares[entry].id, choices[entry].pick(logits)));
                 Ok(())
             };
             self.decoder.forward(&mut entries, &mut self.pool, &self.cancel, emit)?;
             StepReport::of_pool(&before, &self.pool.stats())
         };
         let mut events = Vec::new();
-        for (id, logits) in predicted {
+        for (id, choice) in chosen {
             let Some(sequence) = self.sequences.get_mut(&id) else { continue };
-            let token = sequence.advance(&logits);
+            let token = sequence.advance(choice);
             events.extend(token.map(|token| Event::Token { sequence: id, token }));
             events.extend(sequence.finish.map(|finish| Event::Finished { sequence: id, finish }));
         }
+        self.last_served = shares.iter().rev().find(|share| share.decoding).map(|share| share.id);
         for share in &shares {
             let count = if share.decoding { &mut report.decode_tokens } else { &mut report.prefill_tokens };
             *count += share.tokens;
@@ -250,18 +255,20 @@ impl Engine {
         Ok((events, report))
     }
 
-    /// Whose tokens the next pass takes: one of each sequence that generates, then prompts in order of arrival.
+    /// Whose tokens the next pass takes: one of each sequence that generates, in turn when there are too many; then
+    /// prompts in order of arrival.
     fn shares(&self) -> Vec<Share> {
+        let live = self.sequences.iter().filter(|(_, sequence)| sequence.finish.is_none());
+        let (mut decoding, prompts): (Vec<_>, Vec<_>) = live.partition(|(_, sequence)| sequence.decoding());
+        let turn = decoding.partition_point(|(id, _)| self.last_served.is_some_and(|last| **id <= last));
+        decoding.rotate_left(turn);
         let mut free = self.plan.chunk;
         let mut shares = Vec::new();
-        let waiting = || self.sequences.iter().filter(|(_, sequence)| sequence.finish.is_none());
-        for decoding in [true, false] {
-            for (id, sequence) in waiting().filter(|(_, sequence)| sequence.decoding() == decoding) {
-                let tokens = sequence.pending().len().min(free);
-                if tokens > 0 {
-                    shares.push(Share { id: *id, tokens, decoding });
-                    free -= tokens;
-                }
+        for (id, sequence) in decoding.into_iter().chain(prompts) {
+            let tokens = sequence.pending().len().min(free);
+            if tokens > 0 {
+                shares.push(Share { id: *id, tokens, decoding: sequence.decoding() });
+                free -= tokens;
             }
         }
         shares
@@ -279,8 +286,11 @@ impl Engine {
 
     fn score_in(&mut self, tokens: &[TokenId], chunk: usize, prompt: usize, each: Each<'_>) -> Result<()> {
         self.decoder.check_tokens(tokens)?;
+        if tokens.len() > self.plan.prompt {
+            return Err(err_prompt(tokens.len(), self.plan.prompt));
+        }
         let free = self.plan.context.saturating_sub(self.kept());
-        if tokens.len() > free.min(self.plan.prompt) {
+        if tokens.len() > free {
             let error = format!("{} tokens to score, but the context has room for {free}", tokens.len());
             return Err(Error::input(error).hint(format!("--context {}", self.kept() + tokens.len())));
         }
@@ -308,7 +318,7 @@ impl Engine {
             let (events, _) = match self.step() {
                 Ok(step) => step,
                 Err(error) => {
-                    self.cancel(id);
+                    self.forget(id);
                     return Err(error);
                 }
             };
@@ -350,8 +360,7 @@ fn io_choice(options: &Options, plan: &MemoryPlan) -> IoChoice {
     }
 }
 
-fn err_prompt(request: &Request, prompt: usize) -> Error {
-    let found = request.tokens.len();
+fn err_prompt(found: usize, prompt: usize) -> Error {
     Error::input(format!("a prompt of {found} tokens, but memory was planned for prompts of up to {prompt}"))
 }
 

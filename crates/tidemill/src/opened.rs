@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::{Context, Error, LayerId, Result};
+use base::{Context, Error, LayerId, Result, TokenId};
 use experts::{PoolNeeds, needs};
 use formats::Checkpoint;
 use manifest::Manifest;
@@ -72,6 +72,16 @@ impl Opened {
             }
             Some(asked) => Ok(asked),
         }
+    }
+
+    /// Refuses tokens the model has no row for: its tokenizer may know more than it does.
+    pub fn check_tokens(&self, tokens: &[TokenId]) -> Result<()> {
+        let vocab = self.manifest.spec.vocab;
+        let unknown = tokens.iter().find(|token| **token as usize >= vocab);
+        unknown.map_or(Ok(()), |token| {
+            let error = format!("token {token} is past the vocabulary, which has {vocab} tokens");
+            Err(Error::input(error).within(self.path.display()))
+        })
     }
 
     /// What generating one token must read.

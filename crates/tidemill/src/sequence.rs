@@ -100,12 +100,13 @@ impl Sequence {
         if self.decoding() { 1 } else { self.prompt }
     }
 
-    /// The next `count` pending tokens, for one pass.
-    pub(crate) fn entry(&mut self, count: usize) -> Entry<'_> {
+    /// The next `count` pending tokens, for one pass; and what chooses the token after them.
+    pub(crate) fn entry(&mut self, count: usize) -> (Entry<'_>, Choice<'_>) {
         let (prompt, start) = (self.pass(), self.kv.len());
         let tokens = &self.tokens[start..start + count];
         let logits = if start + count == self.tokens.len() { Logits::Last } else { Logits::None };
-        Entry { kv: &mut self.kv, tokens, prompt, logits }
+        let choice = Choice { sampler: &self.sampler, history: &self.tokens };
+        (Entry { kv: &mut self.kv, tokens, prompt, logits }, choice)
     }
 
     /// Prompt tokens computed, and all of them.
@@ -113,9 +114,9 @@ impl Sequence {
         (self.kv.len().min(self.prompt_end), self.prompt_end)
     }
 
-    /// Samples the next token. `None` when it ends the answer.
-    pub(crate) fn advance(&mut self, logits: &[f32]) -> Option<TokenId> {
-        let token = self.sampler.pick(logits, &self.tokens);
+    /// Takes the token that was chosen. `None` when it ends the answer.
+    pub(crate) fn advance(&mut self, (token, sampler): (TokenId, Sampler)) -> Option<TokenId> {
+        self.sampler = sampler;
         if self.stop.contains(&token) {
             self.finish = Some(Finish::Stop);
             return None;
@@ -125,6 +126,20 @@ impl Sequence {
             self.finish = Some(Finish::Length);
         }
         Some(token)
+    }
+}
+
+/// Chooses a sequence's next token, without yet changing the sequence: the pass may still fail.
+pub(crate) struct Choice<'a> {
+    sampler: &'a Sampler,
+    history: &'a [TokenId],
+}
+
+impl Choice<'_> {
+    /// The token, and the sampler as it is after choosing it.
+    pub(crate) fn pick(&self, logits: &[f32]) -> (TokenId, Sampler) {
+        let mut sampler = self.sampler.clone();
+        (sampler.pick(logits, self.history), sampler)
     }
 }
 

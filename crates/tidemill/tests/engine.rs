@@ -228,3 +228,22 @@ fn a_read_that_fails_in_the_middle_is_reported_and_the_answer_goes_on_unchanged(
     assert!(engine.pool_stats().retries >= 2);
     assert_eq!(&engine.tokens(id).unwrap()[prompt(PROMPTS[0]).len()..], expected);
 }
+
+#[test]
+fn when_there_are_more_sequences_than_rows_they_take_turns() {
+    let options = Options { chunk: 8, context: Some(200), ..Options::default() };
+    let mut engine = Engine::open(&demo_path(), &options).unwrap();
+    assert_eq!(engine.plan().chunk, 8);
+    let ids: Vec<SequenceId> = (0..11).map(|_| engine.submit(request("A dog", 10)).unwrap()).collect();
+    for _ in 0..16 {
+        engine.step().unwrap();
+    }
+    let lengths: Vec<usize> = ids.iter().map(|id| engine.tokens(*id).unwrap().len()).collect();
+    let (least, most) = (lengths.iter().min().unwrap(), lengths.iter().max().unwrap());
+    assert!(most - least <= 2, "{lengths:?}");
+    while !engine.is_idle() {
+        engine.step().unwrap();
+    }
+    let said: Vec<_> = ids.iter().map(|id| engine.tokens(*id).unwrap().to_vec()).collect();
+    assert!(said.windows(2).all(|pair| pair[0] == pair[1]));
+}

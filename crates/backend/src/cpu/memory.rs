@@ -12,10 +12,11 @@ struct HostTensor(Vec<f32>);
 
 impl Buffer for HostTensor {}
 
-/// Bytes of a weight as the file has them; a vector (norm, bias) is spelled out once, for it is read whole each time.
+/// Bytes of a weight as the file has them.
 struct HostWeight {
     values: Vec<u8>,
     scales: Vec<u8>,
+    /// A weight of one row spelled out as well: norms and biases are read whole each time.
     vector: Vec<f32>,
 }
 
@@ -40,7 +41,7 @@ pub(super) fn weight(
     quant: Quant,
     rows: usize,
     cols: usize,
-    mut values: Vec<u8>,
+    values: Vec<u8>,
     scales: Vec<u8>,
 ) -> Result<Weight> {
     let whole = Matrix::new(quant, rows, cols, &values, &scales)?;
@@ -48,7 +49,6 @@ pub(super) fn weight(
     if rows == 1 {
         vector.resize(cols, 0.0);
         quant.dequantize(whole.row(0), &mut vector);
-        values = Vec::new();
     }
     Ok(Weight::new(quant, rows, cols, Box::new(HostWeight { values, scales, vector })))
 }
@@ -58,7 +58,7 @@ fn host_weight(weight: &Weight) -> &HostWeight {
     buffer.downcast_ref().expect("a weight is used with the backend that made it")
 }
 
-/// A weight of more than one row.
+/// A weight, row by row.
 pub(super) fn matrix(weight: &Weight) -> Matrix<'_> {
     let host = host_weight(weight);
     Matrix::new(weight.quant, weight.rows, weight.cols, &host.values, &host.scales)

@@ -239,3 +239,34 @@ fn rotate(part: &mut [f32], pairs: RopePairs, cos: &[f32], sin: &[f32]) {
 fn err_size(rows: usize, cols: usize) -> Error {
     Error::budget(format!("the system has no memory for {rows} x {cols} numbers"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(values: &[f32]) -> Vec<u8> {
+        values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn a_matrix_of_one_row_is_a_matrix_and_a_vector() {
+        let cpu = Cpu::new(1).unwrap();
+        let row = cpu.place(Quant::F32, 1, 3, bytes(&[1.0, 2.0, 3.0]), vec![]).unwrap();
+        let x = tensor(2, 3, vec![1.0, 1.0, 1.0, 0.0, 0.0, 2.0]);
+        assert_eq!(host(&cpu.matmul(&x, &row).unwrap()), [6.0, 6.0]);
+        assert_eq!(host(&cpu.embed(&row, &[0]).unwrap()), [1.0, 2.0, 3.0]);
+        assert_eq!(cpu.rms_norm(&x, &row, 1e-6).unwrap().rows, 2);
+        assert!(cpu.embed(&row, &[1]).is_err());
+    }
+
+    #[test]
+    fn adjacent_and_split_pairs_rotate_by_the_same_angle() {
+        let (cos, sin) = (vec![0.0, 1.0], vec![1.0, 0.0]);
+        let mut adjacent = [1.0, 2.0, 3.0, 4.0];
+        rotate(&mut adjacent, RopePairs::Adjacent, &cos, &sin);
+        assert_eq!(adjacent, [-2.0, 1.0, 3.0, 4.0]);
+        let mut halves = [1.0, 2.0, 3.0, 4.0];
+        rotate(&mut halves, RopePairs::Halves, &cos, &sin);
+        assert_eq!(halves, [-3.0, 2.0, 1.0, 4.0]);
+    }
+}

@@ -3,9 +3,10 @@
 //!
 //! DeepSeek-V2: arXiv:2405.04434. DeepSeek-V3: arXiv:2412.19437. Kimi K2: arXiv:2507.20534.
 
-use base::{Error, Result};
+use base::Result;
 
 use super::{Family, Shapes};
+use crate::check::LAYERS_MAX;
 use crate::{
     Config, ExpertPart, Ffn, GroupScore, Groups, LayerSpec, LayerWeight as W, Mixer, Mla, ModelSpec, Moe,
     Role, Rope, RopePairs, Router, Score, Skip, Slot, Yarn,
@@ -31,7 +32,7 @@ pub const FAMILY: Family = Family {
 const RANK_EPS: f32 = 1e-6;
 
 fn read_config(config: Config<'_>) -> Result<ModelSpec> {
-    let config = config.child("text_config").unwrap_or(config);
+    let config = config.child("text_config")?.unwrap_or(config);
     config.require("hidden_act", "silu")?;
     config.require("attention_bias", false)?;
     config.require("moe_layer_freq", 1)?;
@@ -88,7 +89,7 @@ fn router_of_v2(config: &Config<'_>) -> Result<Router> {
     config.require("scoring_func", "softmax")?;
     // The published class never renormalises, so a configuration that asks for it would be misread.
     config.require("norm_topk_prob", false)?;
-    let limited = match config.text_or("topk_method", "greedy")? {
+    let limited = match config.text_or("topk_method", "")? {
         "greedy" => false,
         "group_limited_greedy" => true,
         _ => return Err(config.err_implemented("topk_method", "greedy or group_limited_greedy")),
@@ -100,7 +101,7 @@ fn router_of_v2(config: &Config<'_>) -> Result<Router> {
         bias: false,
         groups: groups(count, keep, GroupScore::Best).filter(|_| limited),
         normalise: false,
-        scale: config.number_or("routed_scaling_factor", 1.0)? as f32,
+        scale: config.positive("routed_scaling_factor")? as f32,
     })
 }
 
@@ -126,7 +127,7 @@ fn softmax_scale(mla: &Mla, score_magnitude: f64) -> f32 {
 /// `rope_theta` and `rope_scaling` (old), or `rope_parameters` (new); where both are told, the published class goes by
 /// the old one.
 fn rope_of_config(config: &Config<'_>, second: bool) -> Result<Rotation> {
-    let scaling = config.child("rope_scaling").or(config.child("rope_parameters"));
+    let scaling = config.child("rope_scaling")?.or(config.child("rope_parameters")?);
     let theta_in = scaling.filter(|scaling| scaling.get("rope_theta").is_some()).unwrap_or(*config);
     let theta = if theta_in.get("rope_theta").is_some() { theta_in.positive("rope_theta")? } else { 1e4 };
     // DeepSeek-V2 always rotates adjacent dimensions; V3 may be told otherwise.
@@ -234,10 +235,10 @@ fn router_of_gguf(config: &Config<'_>, bias: bool) -> Result<Router> {
     Ok(Router {
         top_k: config.size("expert_used_count")?,
         score,
-        bias,
+        bias: bias || score == Score::Sigmoid,
         groups: groups(count, keep, group_score),
         normalise: config.flag_or("expert_weights_norm", false)?,
-        scale: config.number_or("expert_weights_scale", 1.0)? as f32,
+        scale: or_when_zero(config.number_or("expert_weights_scale", 0.0)?, 1.0) as f32,
     })
 }
 
@@ -245,16 +246,20 @@ fn rope_of_gguf(config: &Config<'_>, dims: usize) -> Result<Rotation> {
     let theta = config.number_or("rope.freq_base", 1e4)?;
     let rope = Rope { dims, theta, pairs: RopePairs::Adjacent, yarn: None };
     match config.text_or("rope.scaling.type", "none")? {
-        "none" => return Ok(Rotation { rope, score_magnitude: 1.0 }),
+        "none" => {
+            config.require("rope.scaling.factor", 1.0)?;
+            return Ok(Rotation { rope, score_magnitude: 1.0 });
+        }
         "yarn" => {}
         _ => return Err(config.err_implemented("rope.scaling.type", "none or yarn")),
     }
+    config.require("rope.scaling.attn_factor", 1.0)?;
     let factor = config.positive("rope.scaling.factor")?;
     let yarn = Yarn {
         factor,
         original_context: config.positive("rope.scaling.original_context_length")?,
-        beta_fast: config.number_or("rope.scaling.yarn_beta_fast", 32.0)?,
-        beta_slow: config.number_or("rope.scaling.yarn_beta_slow", 1.0)?,
+        beta_fast: or_when_zero(config.number_or("rope.scaling.yarn_beta_fast", 0.0)?, 32.0),
+        beta_slow: or_when_zero(config.number_or("rope.scaling.yarn_beta_slow", 0.0)?, 1.0),
         // Published models have mscale = mscale_all_dim, so the factor on cosines and sines is 1; no key tells it.
         magnitude: 1.0,
     };
@@ -279,9 +284,7 @@ struct Shape {
     moe: Moe,
 }
 
-/// More layers than any model has; a file that says more is broken.
-const LAYERS_MAX: usize = 1024;
-
+/// Bounded before anything is laid out layer by layer.
 fn layer_count(config: &Config<'_>, key: &str) -> Result<usize> {
     let layers = config.size(key)?;
     if layers > LAYERS_MAX { Err(config.err_expected(key, "at most 1024 layers")) } else { Ok(layers) }
@@ -289,38 +292,12 @@ fn layer_count(config: &Config<'_>, key: &str) -> Result<usize> {
 
 impl Shape {
     fn spec(self) -> Result<ModelSpec> {
-        let (experts, router) = (self.moe.experts, &self.moe.router);
-        if self.vocab == 0 {
-            return Err(Error::corrupt("the model has no token embedding"));
-        }
-        if !self.mla.rotated.is_multiple_of(2) {
-            return Err(Error::corrupt(format!(
-                "{} rotated dimensions; expected an even number",
-                self.mla.rotated
-            )));
-        }
-        if router.top_k > experts {
-            return Err(Error::corrupt(format!("{} experts a token of {experts}", router.top_k)));
-        }
-        if let Some(groups) = &router.groups {
-            let fits = experts.is_multiple_of(groups.count)
-                && (1..=groups.count).contains(&groups.keep)
-                && router.top_k <= groups.keep * (experts / groups.count)
-                && (groups.score == GroupScore::Best || experts / groups.count >= 2);
-            if !fits {
-                let Groups { count, keep, .. } = groups;
-                return Err(Error::corrupt(format!(
-                    "{experts} experts in {count} groups of which {keep} are used cannot give {} experts a token",
-                    router.top_k
-                )));
-            }
-        }
         let dense =
             LayerSpec { mixer: Mixer::Mla(self.mla.clone()), ffn: Ffn::Dense { inner: self.dense_inner } };
         let moe = LayerSpec { mixer: Mixer::Mla(self.mla), ffn: Ffn::Moe(self.moe) };
         let layers =
             (0..self.layers).map(|i| if i < self.dense_layers { dense.clone() } else { moe.clone() });
-        Ok(ModelSpec {
+        let spec = ModelSpec {
             family: FAMILY.name,
             vocab: self.vocab,
             hidden: self.hidden,
@@ -329,7 +306,8 @@ impl Shape {
             tied_head: self.tied_head,
             mtp_layers: self.mtp_layers,
             layers: layers.collect(),
-        })
+        };
+        spec.checked()
     }
 }
 

@@ -1,0 +1,94 @@
+//! What every spec must satisfy before anything is computed or allocated from it, whatever family declared it.
+
+use base::{Error, Result};
+
+use crate::{GroupScore, Mixer, Mla, ModelSpec, Moe, Router};
+
+/// More layers than any model has; a file that says more is broken.
+pub(crate) const LAYERS_MAX: usize = 1024;
+/// More experts a layer than any model has.
+const EXPERTS_MAX: usize = 1 << 14;
+/// More routed experts than any model has: a table of them must be small.
+const ROUTED_MAX: usize = 1 << 20;
+
+impl ModelSpec {
+    /// The spec, unless it contradicts itself or is none that could be run.
+    pub(crate) fn checked(self) -> Result<Self> {
+        if self.vocab == 0 {
+            return Err(Error::corrupt("the model has no token embedding"));
+        }
+        if self.layers.is_empty() || self.layers.len() + self.mtp_layers > LAYERS_MAX {
+            let found = self.layers.len() + self.mtp_layers;
+            return Err(Error::corrupt(format!("{found} layers; expected from 1 to {LAYERS_MAX}")));
+        }
+        finite("the epsilon of the norms", self.norm_eps.into())?;
+        let mut routed = 0;
+        for layer in &self.layers {
+            let Mixer::Mla(mla) = &layer.mixer;
+            mla.check()?;
+            if let Some(moe) = layer.moe() {
+                moe.check()?;
+                routed += moe.experts;
+            }
+        }
+        if routed > ROUTED_MAX {
+            return Err(Error::corrupt(format!("{routed} routed experts; expected at most {ROUTED_MAX}")));
+        }
+        Ok(self)
+    }
+}
+
+impl Mla {
+    fn check(&self) -> Result<()> {
+        if self.rotated == 0 || !self.rotated.is_multiple_of(2) {
+            let rotated = self.rotated;
+            return Err(Error::corrupt(format!(
+                "{rotated} rotated dimensions; expected an even number above 0"
+            )));
+        }
+        finite("the scale of attention scores", self.scale.into())?;
+        finite("the magnitude of the rotation", self.rope.magnitude())?;
+        self.rope
+            .frequencies()
+            .into_iter()
+            .try_for_each(|frequency| finite("a frequency of the rotation", frequency))
+    }
+}
+
+impl Moe {
+    fn check(&self) -> Result<()> {
+        let Router { top_k, scale, .. } = self.router;
+        if self.experts > EXPERTS_MAX {
+            return Err(Error::corrupt(format!(
+                "{} experts a layer; expected at most {EXPERTS_MAX}",
+                self.experts
+            )));
+        }
+        if top_k == 0 || top_k > self.experts {
+            return Err(Error::corrupt(format!("{top_k} experts a token of {}", self.experts)));
+        }
+        finite("the scale of experts' weights", scale.into())?;
+        let Some(groups) = &self.router.groups else { return Ok(()) };
+        let fits = self.experts.is_multiple_of(groups.count)
+            && (1..=groups.count).contains(&groups.keep)
+            && top_k <= groups.keep * (self.experts / groups.count)
+            && (groups.score == GroupScore::Best || self.experts / groups.count >= 2);
+        if fits {
+            return Ok(());
+        }
+        Err(Error::corrupt(format!(
+            "{} experts in {} groups of which {} are used cannot give {top_k} experts a token",
+            self.experts, groups.count, groups.keep
+        )))
+    }
+}
+
+/// Not zero, infinite or no number: such a factor would make every answer nonsense, silently.
+fn finite(what: &str, value: f64) -> Result<()> {
+    let good = value.is_finite() && (value as f32).is_finite() && value as f32 != 0.0;
+    if good {
+        Ok(())
+    } else {
+        Err(Error::corrupt(format!("{what} comes to {value}; expected a finite number other than 0")))
+    }
+}
