@@ -104,6 +104,11 @@ fn what_no_gguf_file_may_say_is_refused() {
             Gguf::new().key("general.alignment", u32_value(0)).bytes(),
             &["general.alignment is 0"],
         ),
+        (
+            "alignment 4",
+            Gguf::new().key("general.alignment", u32_value(4)).bytes(),
+            &["general.alignment is 4, expected a power of two from 8"],
+        ),
         ("alignment 48", Gguf::new().key("general.alignment", u32_value(48)).bytes(), &["power of two"]),
         (
             "alignment that is text",
@@ -183,7 +188,7 @@ fn unusual_files_that_are_valid_open() {
         ("a gap", Gguf::new().tensor("a", &[8], 0, 4096).data(4096 + 32)),
         ("nested arrays", Gguf::new().key("k", [9u32.to_le_bytes().to_vec(), nested].concat())),
         ("an i-quant", Gguf::new().tensor("a", &[256], 16, 0).data(66)),
-        ("alignment 1", Gguf::new().key("general.alignment", u32_value(1)).tensor("a", &[], 0, 0).data(4)),
+        ("alignment 8", Gguf::new().key("general.alignment", u32_value(8)).tensor("a", &[], 0, 0).data(4)),
     ];
     for (what, gguf) in cases {
         let bytes = gguf.bytes();

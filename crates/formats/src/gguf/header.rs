@@ -9,7 +9,7 @@ use super::fields::Fields;
 use super::metadata::Metadata;
 use super::types::{Block, GgmlType};
 use super::value::{Array, Value, ValueType};
-use super::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, MAX_DIMENSIONS, VERSION};
+use super::{ALIGNMENT_KEY, MAGIC, MAX_DIMENSIONS, VERSION, check_alignment};
 use crate::layout::{check_apart, check_inside};
 use crate::tensor::{MAX_TENSORS, TensorEntry, place};
 
@@ -42,7 +42,7 @@ pub fn read_header(source: impl Read, file: FileId, file_bytes: u64) -> Result<H
     let tensor_count = fields.u64()?;
     let key_count = fields.u64()?;
     let metadata = read_metadata(&mut fields, key_count)?;
-    let alignment = alignment(&metadata)?;
+    let alignment = check_alignment(metadata.u64(ALIGNMENT_KEY)?).map_err(Error::corrupt)?;
     let mut tensors = read_tensors(&mut fields, tensor_count, file)?;
 
     let data_start = fields.at().next_multiple_of(alignment);
@@ -134,15 +134,6 @@ fn read_type(fields: &mut Fields<impl Read>) -> Result<ValueType> {
     let id = fields.u32()?;
     ValueType::by_id(id)
         .ok_or_else(|| Error::corrupt(format!("value type {id} is unknown, expected 0 to 12")))
-}
-
-fn alignment(metadata: &Metadata) -> Result<u64> {
-    match metadata.u64(ALIGNMENT_KEY)? {
-        None => Ok(DEFAULT_ALIGNMENT),
-        // Up to 4 GiB, so that aligning an offset within a file cannot overflow.
-        Some(bytes) if bytes.is_power_of_two() && bytes <= 1 << 32 => Ok(bytes),
-        Some(bytes) => Err(Error::corrupt(format!("{ALIGNMENT_KEY} is {bytes}, expected a power of two"))),
-    }
 }
 
 /// The extents of the answer still count from where the data begins.

@@ -103,7 +103,8 @@ impl Metadata {
 /// The longest array that is taken for a setting: per-layer ones have as many items as the model has layers.
 const MAX_SETTING_LEN: usize = 1024;
 
-/// `None` for arrays that are long or nested. A float that is no number becomes `null`, as JSON has no word for it.
+/// `None` for arrays that are long or nested. A float that JSON has no number for becomes the text `NaN`, `inf` or
+/// `-inf`, which whoever expects a number refuses; `null` would read as absent.
 fn json(value: &Value) -> Option<serde_json::Value> {
     Some(match value {
         Value::Array(Array::Array(_)) => return None,
@@ -112,9 +113,14 @@ fn json(value: &Value) -> Option<serde_json::Value> {
         Value::String(text) => text.as_str().into(),
         Value::Bool(truth) => (*truth).into(),
         Value::U64(number) => (*number).into(),
-        Value::F32(_) | Value::F64(_) => value.as_f64().and_then(Number::from_f64).into(),
+        Value::F32(number) => float((*number).into()),
+        Value::F64(number) => float(*number),
         _ => value.as_i64().into(),
     })
+}
+
+fn float(number: f64) -> serde_json::Value {
+    Number::from_f64(number).map_or_else(|| number.to_string().into(), Into::into)
 }
 
 fn err_type(key: &str, value: &Value, expected: &str) -> Error {
@@ -142,6 +148,8 @@ mod tests {
         metadata.set("i", Array::Array(vec![Array::U8(vec![1])]));
         metadata.set("j", Array::U8(vec![0; 2000]));
         metadata.set("k", u64::MAX);
+        metadata.set("l", f32::NAN);
+        metadata.set("m", Value::F64(f64::NEG_INFINITY));
         metadata
     }
 
@@ -176,7 +184,7 @@ mod tests {
         let json = sample().to_json();
         let expected = serde_json::json!({
             "a": 7, "b": -7, "c": 0.5, "d": true, "e": "text", "f": ["x", "", "yz"], "g": [1, -2],
-            "h": [null, 1.5], "k": u64::MAX,
+            "h": ["NaN", 1.5], "k": u64::MAX, "l": "NaN", "m": "-inf",
         });
         assert_eq!(json, expected);
     }

@@ -27,3 +27,15 @@ const DEFAULT_ALIGNMENT: u64 = 32;
 const ALIGNMENT_KEY: &str = "general.alignment";
 /// The most sizes a tensor can have.
 const MAX_DIMENSIONS: usize = 4;
+
+/// What [`ALIGNMENT_KEY`] says, or the default; else a sentence, whose kind is for the reader or the writer to say.
+///
+/// The specification asks for a multiple of 8, GGML for a power of two. Up to 4 GiB, so that aligning an offset within
+/// a file cannot overflow.
+fn check_alignment(bytes: Option<u64>) -> Result<u64, String> {
+    match bytes {
+        None => Ok(DEFAULT_ALIGNMENT),
+        Some(bytes) if bytes.is_power_of_two() && (8..=1 << 32).contains(&bytes) => Ok(bytes),
+        Some(bytes) => Err(format!("{ALIGNMENT_KEY} is {bytes}, expected a power of two from 8 to 2^32")),
+    }
+}

@@ -25,7 +25,7 @@ use base::{Context, Error, Quoted, Result};
 use super::header::tensor_bytes;
 use super::types::{Block, GgmlType};
 use super::value::{Array, Value};
-use super::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, MAX_DIMENSIONS, Metadata, VERSION};
+use super::{ALIGNMENT_KEY, MAGIC, MAX_DIMENSIONS, Metadata, VERSION, check_alignment};
 use crate::element::Element;
 
 /// A tensor to be written.
@@ -54,12 +54,9 @@ impl<W: Write> Writer<W> {
     /// Writes the header of a file of `tensors`, whose bytes are then to be appended in that order.
     ///
     /// Fails with [`base::Kind::Input`] for what a reader would refuse: a name given twice, a type that GGML does
-    /// not have, rows that are no whole number of blocks, an alignment that is no power of two.
+    /// not have, rows that are no whole number of blocks, an alignment that is no power of two or below 8.
     pub fn new(out: W, metadata: &Metadata, tensors: &[Tensor]) -> Result<Self> {
-        let alignment = metadata.u64(ALIGNMENT_KEY)?.unwrap_or(DEFAULT_ALIGNMENT);
-        if !alignment.is_power_of_two() || alignment > 1 << 32 {
-            return Err(Error::input(format!("{ALIGNMENT_KEY} is {alignment}, expected a power of two")));
-        }
+        let alignment = check_alignment(metadata.u64(ALIGNMENT_KEY)?).map_err(Error::input)?;
         let mut header = Vec::new();
         header.extend(MAGIC);
         header.extend(VERSION.to_le_bytes());
