@@ -13,7 +13,7 @@ use formats::gguf::{Array, Metadata, Value, write};
 use formats::{Checkpoint, Element};
 use manifest::Manifest;
 use quant::{Matrix, Quant};
-use spec::{ExpertPart, Ffn, LayerWeight as W, Mixer, Mla, Role, Score};
+use spec::{ExpertPart, Ffn, LayerWeight as W, Mixer, Mla, ModelSpec, Role, RopePairs, Score};
 
 /// Converts `folder` to `out`.
 pub fn make(folder: &Path, out: &Path) -> Result<()> {
@@ -173,12 +173,27 @@ fn stack(source: &Source<'_>, layer: LayerId, part: ExpertPart, place: usize) ->
     Tensor::matrix(&shape, &values)
 }
 
+/// Refuses what the keys below do not say, rather than make a file of another model.
+fn check_sayable(spec: &ModelSpec) -> Result<()> {
+    for layer in &spec.layers {
+        let Mixer::Mla(mla) = &layer.mixer;
+        if mla.rope.yarn.is_some() {
+            return Err(Error::input("the demo is made from a model without YaRN"));
+        }
+        if mla.rope.pairs != RopePairs::Adjacent {
+            return Err(Error::input("the demo is made from a model that rotates adjacent pairs"));
+        }
+        if layer.moe().is_some_and(|moe| moe.router.groups.is_some()) {
+            return Err(Error::input("the demo is made from a model without grouped routing"));
+        }
+    }
+    Ok(())
+}
+
 fn metadata(checkpoint: &Checkpoint, manifest: &Manifest, folder: &Path) -> Result<Metadata> {
     let spec = &manifest.spec;
     let Mixer::Mla(mla) = &spec.layers[0].mixer;
-    if mla.rope.yarn.is_some() {
-        return Err(Error::input("the demo is made from a model without YaRN"));
-    }
+    check_sayable(spec)?;
     let mut out = Metadata::default();
     out.set("general.architecture", "deepseek2");
     out.set("general.name", "tidemill demo: DeepSeek-V3 architecture, 21.6 M weights, stories");
@@ -238,6 +253,9 @@ fn tokenizer(out: &mut Metadata, checkpoint: &Checkpoint, folder: &Path) -> Resu
         let token = added["content"].as_str().unwrap_or_default().to_owned();
         tokens.insert(added["id"].as_u64().unwrap_or_default(), (token, 3));
     }
+    if !tokens.keys().copied().eq(0..tokens.len() as u64) {
+        return Err(Error::input("the demo is made from a vocabulary whose ids have no holes"));
+    }
     let merges =
         json["model"]["merges"].as_array().into_iter().flatten().map(|merge| match merge.as_array() {
             Some(pair) => pair.iter().filter_map(|part| part.as_str()).collect::<Vec<_>>().join(" "),
@@ -250,10 +268,12 @@ fn tokenizer(out: &mut Metadata, checkpoint: &Checkpoint, folder: &Path) -> Resu
     out.set("tokenizer.ggml.merges", Array::String(merges.collect()));
     let stops =
         checkpoint.generation_config.as_ref().and_then(|config| config["eos_token_id"].as_array().cloned());
-    if let [eos, eot, ..] = stops.unwrap_or_default().as_slice() {
-        out.set("tokenizer.ggml.eos_token_id", Value::U32(eos.as_u64().unwrap_or_default() as u32));
-        out.set("tokenizer.ggml.eot_token_id", Value::U32(eot.as_u64().unwrap_or_default() as u32));
-    }
+    let stops: Vec<u64> = stops.iter().flatten().filter_map(|stop| stop.as_u64()).collect();
+    let [eos, eot] = stops[..] else {
+        return Err(Error::input("the demo is made from a model whose eos_token_id is a list of two"));
+    };
+    out.set("tokenizer.ggml.eos_token_id", Value::U32(eos as u32));
+    out.set("tokenizer.ggml.eot_token_id", Value::U32(eot as u32));
     out.set("tokenizer.ggml.add_bos_token", Value::Bool(false));
     out.set("tokenizer.chat_template", read("chat_template.jinja")?.as_str());
     Ok(())
