@@ -26,8 +26,8 @@ pub fn doctor(args: &DoctorArgs) -> Result<()> {
     let cores = machine::cores();
     let isa: Vec<&str> =
         Isa::ALL.iter().filter(|isa| Kernels::for_isa(**isa).is_some()).map(|isa| isa.name()).collect();
-    let memory_rate = probe::memory(cores)?;
     let (drives, note) = drives(&args.dir, args.json)?;
+    let memory_rate = probe::memory(cores)?;
     let limit = machine::memory_limit();
     let memlock = machine::locked_memory_limit();
     let advice = advice(&drives, note.as_deref(), limit, memlock);

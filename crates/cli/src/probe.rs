@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use base::{AlignedBuf, Error, Extent, FileId, LayerId, Result};
 use disk::{Disk, Files, Io, IoChoice, ReadRequest, ThreadedDisk, lay_out};
 use kernels::Threads;
-use tidemill::Opened;
+use tidemill::{Opened, machine};
 
 /// More than the last-level cache of any machine this runs on would be best; this is what fits next to a model.
 const MEMORY_BYTES: usize = 256 << 20;
+/// Threads take memory in this many parts.
+const MEMORY_PARTS: usize = 64;
 /// The best of this many passes counts: a neighbour can only slow one down.
 const MEMORY_PASSES: usize = 5;
 /// How long a drive is read.
@@ -22,18 +24,25 @@ const MODEL_MIN: u64 = 1 << 30;
 /// Bytes a second that `threads` threads read from memory together.
 pub fn memory(threads: usize) -> Result<u64> {
     let threads = Threads::new(threads)?;
-    let mut buffer = AlignedBuf::zeroed(MEMORY_BYTES)?;
+    let part = memory_bytes(machine::memory_limit()) / MEMORY_PARTS;
+    let mut buffer = AlignedBuf::zeroed(part * MEMORY_PARTS)?;
     buffer.fill(1);
-    let chunk = MEMORY_BYTES / 64;
     let mut best = Duration::MAX;
     for _ in 0..MEMORY_PASSES {
         let start = Instant::now();
-        threads.run(64, &|i| {
-            std::hint::black_box(sum(&buffer[i * chunk..(i + 1) * chunk]));
+        threads.run(MEMORY_PARTS, &|i| {
+            std::hint::black_box(sum(&buffer[i * part..(i + 1) * part]));
         });
         best = best.min(start.elapsed());
     }
-    Ok((MEMORY_BYTES as f64 / best.as_secs_f64()) as u64)
+    Ok((buffer.len() as f64 / best.as_secs_f64()) as u64)
+}
+
+/// How much memory is read: at most a quarter of what the machine or the cgroup has, in parts that [`sum`] takes whole.
+fn memory_bytes(limit: Option<u64>) -> usize {
+    const WHOLE: usize = 256 * MEMORY_PARTS;
+    let quarter = limit.map_or(MEMORY_BYTES, |limit| usize::try_from(limit / 4).unwrap_or(MEMORY_BYTES));
+    (quarter.min(MEMORY_BYTES) / WHOLE * WHOLE).max(WHOLE)
 }
 
 /// Thirty-two sums at once, so that additions do not wait for each other and loads set the pace.
@@ -76,8 +85,7 @@ pub fn model_drive(opened: &Opened) -> Result<Option<u64>> {
 pub fn drive(files: Files, records: &[Vec<Extent>], depth: usize) -> Result<Drive> {
     let disk = ThreadedDisk::new(Arc::new(files), depth)?;
     let (done, landings) = mpsc::channel();
-    // A stride that shares no factor with the count visits every record once before any twice.
-    let stride = (records.len() * 5 / 8).max(1) | 1;
+    let stride = stride(records.len());
     let mut next = 0;
     let mut submit = |buffer: Option<AlignedBuf>| -> Result<()> {
         let layout = lay_out(&records[next * stride % records.len()])?;
@@ -109,6 +117,19 @@ pub fn drive(files: Files, records: &[Vec<Extent>], depth: usize) -> Result<Driv
     })
 }
 
+/// The first number from five eighths of `count` on that shares no factor with it: steps of this size visit every record
+/// once before any twice, and out of order.
+fn stride(count: usize) -> usize {
+    let divisor = |mut a: usize, mut b: usize| {
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    let start = (count * 5 / 8).max(1);
+    (start..).find(|stride| divisor(*stride, count) == 1).unwrap_or(1)
+}
+
 /// A file of its own to read, removed in the end.
 pub struct ScratchFile {
     pub path: PathBuf,
@@ -118,12 +139,14 @@ pub struct ScratchFile {
 pub const SCRATCH_BYTES: u64 = 512 << 20;
 
 impl ScratchFile {
-    /// Writes it into `folder`, with content that no drive can compress away.
+    /// Writes it into `folder`, with content that no drive can compress away. A folder that takes no file is bad input.
     pub fn create(folder: &Path, progress: &mut dyn FnMut(u64)) -> Result<Self> {
         use std::io::Write;
         let path = folder.join(format!(".tidemill-doctor-{}", std::process::id()));
-        let failed = |error: std::io::Error| Error::io(path.display(), &error);
-        let mut file = File::create(&path).map_err(failed)?;
+        let mut file = File::create(&path).map_err(|error| {
+            Error::input(format!("{}: no file can be made here: {error}", folder.display()))
+        })?;
+        let failed = |error| Error::io(format!("{}: writing a file to read", folder.display()), &error);
         let scratch = Self { path: path.clone() };
         let (mut block, mut state) = (vec![0u8; 4 << 20], 1u64);
         for start in (0..SCRATCH_BYTES).step_by(block.len()) {
@@ -149,5 +172,44 @@ impl ScratchFile {
 impl Drop for ScratchFile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::Kind;
+
+    use super::*;
+
+    #[test]
+    fn every_record_is_read_once_before_any_is_read_twice() {
+        for count in 1..400 {
+            let mut visits = vec![0; count];
+            (0..count).for_each(|next| visits[next * stride(count) % count] += 1);
+            assert!(visits.iter().all(|visits| *visits == 1), "{count} records");
+        }
+        assert_eq!([1, 15, 16, 128].map(stride), [1, 11, 11, 81]);
+    }
+
+    #[test]
+    fn a_quarter_of_a_small_machine_is_read() {
+        let cases = [
+            (None, MEMORY_BYTES),
+            (Some(u64::MAX), MEMORY_BYTES),
+            (Some(64 << 30), MEMORY_BYTES),
+            (Some(256 << 20), 64 << 20),
+            (Some((1 << 20) + 4), 1 << 18),
+            (Some(0), 256 * MEMORY_PARTS),
+        ];
+        for (limit, expected) in cases {
+            assert_eq!(memory_bytes(limit), expected, "{limit:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_takes_no_file_is_bad_input() {
+        let error = ScratchFile::create(Path::new("/no/such/folder"), &mut |_| ()).err().unwrap();
+        assert_eq!(error.kind(), Kind::Input);
+        assert!(error.to_string().starts_with("/no/such/folder: "), "{error}");
     }
 }
