@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use spec::Mla;
 
-use crate::Weight;
+use crate::{Tensor, Weight};
 
 /// The projections from the latent row to each head's key and value, in either published spelling.
 pub enum LatentUp {
@@ -17,6 +17,22 @@ pub enum LatentUp {
         /// `[heads * value, latent]`.
         value: Weight,
     },
+}
+
+/// Tokens of one sequence that look back at what was said.
+pub struct LatentQuery<'a> {
+    /// The sizes, and the scale of the scores.
+    pub mla: &'a Mla,
+    /// From the latent row to keys and values.
+    pub up: &'a LatentUp,
+    /// Which of the two forms to compute.
+    pub form: Form,
+    /// Queries of the whole batch, rotated: `[tokens, heads * (nope + rotated)]`.
+    pub q: &'a Tensor,
+    /// Which rows of the batch, and where they stand in their sequence.
+    pub span: &'a Span,
+    /// The sequence's KV rows, those of these tokens among them.
+    pub kv: &'a Tensor,
 }
 
 /// The tokens of one sequence within a batch.

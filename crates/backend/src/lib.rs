@@ -14,9 +14,9 @@ use std::ops::Range;
 
 use base::{Result, TokenId};
 use quant::{Matrix, Quant};
-use spec::{Mla, Router};
+use spec::Router;
 
-pub use attention::{Form, LatentUp, Span};
+pub use attention::{Form, LatentQuery, LatentUp, Span};
 pub use cpu::Cpu;
 pub use routing::{Routing, Use};
 pub use tensor::{Buffer, Heads, Rotation, Tensor, Weight};
@@ -69,18 +69,9 @@ pub trait Backend: Send + Sync {
     /// Copies rows of `from` to the rows of `to` that begin at `at`.
     fn copy_rows(&self, from: &Tensor, rows: Range<usize>, to: &mut Tensor, at: usize) -> Result<()>;
 
-    /// Causal latent attention of the queries `q[span.rows]` over the rows of one sequence's `kv`, into the same rows
-    /// of `out`: `[tokens, heads * (nope + rotated)]` to `[tokens, heads * value]`.
-    fn latent_attention(
-        &self,
-        mla: &Mla,
-        up: &LatentUp,
-        form: Form,
-        q: &Tensor,
-        span: &Span,
-        kv: &Tensor,
-        out: &mut Tensor,
-    ) -> Result<()>;
+    /// Causal latent attention of some tokens of one sequence, into the same rows of `out`:
+    /// `[tokens, heads * (nope + rotated)]` to `[tokens, heads * value]`.
+    fn latent_attention(&self, query: &LatentQuery<'_>, out: &mut Tensor) -> Result<()>;
 
     /// Each token's experts and their weights, from router logits `[tokens, experts]`. The one verb that must bring
     /// an answer to the host in every layer.

@@ -262,9 +262,10 @@ fn a_closed_pipe_ends_a_run_without_a_panic() {
 
 #[test]
 fn memory_stays_within_what_was_promised() {
-    // Debug builds hold several times as much code.
-    let smallest = if cfg!(debug_assertions) { 32 << 20 } else { 14_468_505 };
-    for budget in [smallest, 48u64 << 20] {
+    // Unoptimised code is several times larger than the slack for it; `.ci/run` holds the release build to 60 % of the
+    // demo's size.
+    let smallest = if cfg!(debug_assertions) { 40 << 20 } else { 14_468_505 };
+    for budget in [smallest, 64u64 << 20] {
         let object =
             json(&["run", "demo", "A dog and a cat", "--greedy", "--memory", &budget.to_string(), "--json"]);
         let peak = object["peak_memory"].as_u64().unwrap();

@@ -98,7 +98,7 @@ impl MemoryPlan {
 
     fn err_too_small(&self, pool_minimum: u64) -> Error {
         let part = ByteSize;
-        let needed = mebibytes_up(self.minimum);
+        let needed = typed(self.minimum);
         Error::budget(format!(
             "the model does not fit the memory budget of {}: it needs at least {needed} (process {}, trunk {}, kv \
              cache {} for {} tokens, scratch {}, smallest expert pool {})",
@@ -115,6 +115,10 @@ impl MemoryPlan {
 }
 
 /// A size rounded up so that typing it back is enough.
-fn mebibytes_up(bytes: u64) -> String {
-    format!("{}MiB", bytes.div_ceil(1 << 20))
+fn typed(bytes: u64) -> String {
+    const TENTH: u64 = (1 << 30) / 10;
+    match bytes {
+        0..=0x3fff_ffff => format!("{}MiB", bytes.div_ceil(1 << 20)),
+        _ => format!("{:.1}GiB", (bytes.div_ceil(TENTH) + 1) as f64 / 10.0),
+    }
 }

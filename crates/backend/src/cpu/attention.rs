@@ -8,20 +8,11 @@ use quant::Matrix;
 use spec::Mla;
 
 use super::memory::{host, host_mut, matrix};
-use crate::{Form, LatentUp, Span, Tensor};
+use crate::{Form, LatentQuery, LatentUp, Tensor};
 
 /// See [`crate::Backend::latent_attention`].
-pub(super) fn run(
-    kernels: &Kernels,
-    threads: &Threads,
-    mla: &Mla,
-    up: &LatentUp,
-    form: Form,
-    q: &Tensor,
-    span: &Span,
-    kv: &Tensor,
-    out: &mut Tensor,
-) {
+pub(super) fn run(kernels: &Kernels, threads: &Threads, query: &LatentQuery<'_>, out: &mut Tensor) {
+    let LatentQuery { mla, up, form, q, span, kv } = *query;
     let queries = span.rows.len();
     let task = Task {
         kernels,
@@ -206,7 +197,7 @@ impl Task<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Backend, Cpu};
+    use crate::{Backend, Cpu, Span};
     use quant::Quant;
     use spec::{Rope, RopePairs};
 
@@ -260,7 +251,8 @@ mod tests {
         for up in both_spellings(&cpu, &mla) {
             for form in [Form::Absorbed, Form::Expanded] {
                 let mut out = cpu.tensor(5, mla.heads * mla.value).unwrap();
-                cpu.latent_attention(&mla, &up, form, &q, &span, &kv, &mut out).unwrap();
+                let query = LatentQuery { mla: &mla, up: &up, form, q: &q, span: &span, kv: &kv };
+                cpu.latent_attention(&query, &mut out).unwrap();
                 assert!(host(&out)[..out.cols].iter().all(|value| *value == 0.0), "other rows stay");
                 seen.push(host(&out).to_vec());
             }

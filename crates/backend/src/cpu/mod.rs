@@ -9,10 +9,10 @@ use std::sync::Mutex;
 use base::{Error, Result, TokenId};
 use kernels::{Kernels, MatmulScratch, Threads};
 use quant::{Matrix, Quant};
-use spec::{Mla, RopePairs, Router, Score};
+use spec::{RopePairs, Router, Score};
 
 use crate::routing::choose;
-use crate::{Backend, Form, Heads, LatentUp, Rotation, Routing, Span, Tensor, Use, Weight};
+use crate::{Backend, Heads, LatentQuery, Rotation, Routing, Tensor, Use, Weight};
 use memory::{host, host_mut, matrix, tensor, vector, weight};
 
 /// The processor as a [`Backend`].
@@ -163,17 +163,8 @@ impl Backend for Cpu {
         Ok(())
     }
 
-    fn latent_attention(
-        &self,
-        mla: &Mla,
-        up: &LatentUp,
-        form: Form,
-        q: &Tensor,
-        span: &Span,
-        kv: &Tensor,
-        out: &mut Tensor,
-    ) -> Result<()> {
-        attention::run(self.kernels, &self.threads, mla, up, form, q, span, kv, out);
+    fn latent_attention(&self, query: &LatentQuery<'_>, out: &mut Tensor) -> Result<()> {
+        attention::run(self.kernels, &self.threads, query, out);
         Ok(())
     }
 

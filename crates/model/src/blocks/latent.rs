@@ -1,6 +1,6 @@
 //! Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434, section 2.1).
 
-use backend::{Backend, Form, Heads, LatentUp, Tensor, Weight};
+use backend::{Backend, Form, Heads, LatentQuery, LatentUp, Tensor, Weight};
 use base::{LayerId, Result};
 use spec::Mla;
 
@@ -48,7 +48,8 @@ impl LatentAttention {
         for (entry, span) in step.entries.iter_mut().zip(&step.spans).filter(|(_, span)| !span.is_empty()) {
             entry.kv.write(backend, index, &rows, span.rows.clone())?;
             let form = step.form.unwrap_or(Form::cheaper(mla, entry.prompt));
-            backend.latent_attention(mla, &self.latent_up, form, &q, span, entry.kv.rows(index), &mut out)?;
+            let (up, kv) = (&self.latent_up, entry.kv.rows(index));
+            backend.latent_attention(&LatentQuery { mla, up, form, q: &q, span, kv }, &mut out)?;
         }
         backend.matmul(&out, &self.out)
     }
