@@ -1,6 +1,6 @@
 //! `tidemill inspect`: what a model is made of, and what each tensor is for.
 
-use base::{ByteSize, LayerId, Result};
+use base::{ByteSize, Excerpt, LayerId, Result};
 use formats::Format;
 use serde_json::{Value, json};
 use spec::{Claim, Ffn, Mixer};
@@ -80,6 +80,9 @@ fn text(opened: &Opened, list: bool) -> String {
         spec.vocab,
         spec.context
     );
+    if spec.tied_head {
+        text += "  the output head is the embedding (tied)\n";
+    }
     text += &layers(opened);
     text += &skipped(opened);
     if list {
@@ -91,13 +94,9 @@ fn text(opened: &Opened, list: bool) -> String {
                 Claim::Unknown => String::new(),
             };
             let size = ByteSize(tensor.extent.len).to_string();
-            text += &format!(
-                "  {:<10} {:>10}  {} {:?}  {purpose}\n",
-                tensor.element.name(),
-                size,
-                tensor.name,
-                tensor.shape
-            );
+            let element = Excerpt(tensor.element.name()).to_string();
+            let (name, shape) = (Excerpt(&tensor.name), &tensor.shape);
+            text += &format!("  {element:<10} {size:>10}  {name} {shape:?}  {purpose}\n");
         }
     } else {
         text += "\ntidemill inspect MODEL --tensors lists every tensor and where it lies\n";
@@ -154,4 +153,34 @@ fn skipped(opened: &Opened) -> String {
         .map(|(reason, (count, bytes))| format!("  {reason}: {count} tensors, {}\n", ByteSize(bytes)));
     let lines: String = lines.collect();
     if lines.is_empty() { lines } else { format!("\nleft out\n{lines}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture(name: &str) -> Opened {
+        let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/deepseek_v3/");
+        Opened::read(&std::path::Path::new(fixtures).join(name)).unwrap()
+    }
+
+    #[test]
+    fn a_head_that_is_the_embedding_is_said() {
+        let says = |opened| text(&opened, false).contains("the output head is the embedding (tied)");
+        assert!(says(fixture("odd/hf")));
+        assert!(!says(fixture("lite/model.gguf")));
+    }
+
+    #[test]
+    fn names_and_types_from_files_are_printed_on_one_line() {
+        let mut opened = fixture("lite/model.gguf");
+        let lines = text(&opened, true).lines().count();
+        let tensor = &mut opened.checkpoint.tensors[0];
+        tensor.name.push_str("\n\u{1b}[2J");
+        tensor.element = formats::Element::Other("a\rb".into());
+        let text = text(&opened, true);
+        assert_eq!(text.lines().count(), lines);
+        assert!(text.contains("\\n\\u{1b}[2J [") && text.contains("a\\rb "), "{text}");
+        assert!(text.chars().all(|letter| letter == '\n' || !letter.is_control()), "{text}");
+    }
 }
