@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use base::{Context, Error, Result};
+use base::{Context, Error, Quoted, Result};
 use formats::{Checkpoint, Format, TensorEntry};
 use spec::{Claim, Names, Role};
 
@@ -76,10 +76,11 @@ pub(crate) fn file_of(checkpoint: &Checkpoint, tensor: &TensorEntry) -> String {
 
 fn err_unknown(name: &str) -> Error {
     Error::unsupported(format!(
-        "tensor {name} is not one this family has, so the model would not be computed as published"
+        "tensor {} is not one this family has, so the model would not be computed as published",
+        Quoted(name)
     ))
 }
 
 fn err_twice(name: &str, role: Role) -> Error {
-    Error::corrupt(format!("tensor {name} is a second {role}"))
+    Error::corrupt(format!("tensor {} is a second {role}", Quoted(name)))
 }

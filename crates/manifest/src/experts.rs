@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use base::{Error, ExpertId, ExpertKey, Extent, LayerId, Result};
+use base::{Error, ExpertId, ExpertKey, Extent, LayerId, Quoted, Result};
 use quant::Quant;
 use spec::{ExpertPart, ModelSpec, Names, Role};
 
@@ -118,7 +118,10 @@ fn slice(stack: &Stored, index: usize, count: usize) -> Result<Stored> {
     let whole =
         stack.scales.is_none() && stack.rows.is_multiple_of(count) && len * count as u64 == stack.values.len;
     if !whole {
-        return Err(Error::unsupported(format!("tensor {} cannot be cut into {count} experts", stack.name)));
+        return Err(Error::unsupported(format!(
+            "tensor {} cannot be cut into {count} experts",
+            Quoted(&stack.name)
+        )));
     }
     let values = Extent { offset: stack.values.offset + index as u64 * len, len, ..stack.values };
     Ok(Stored { name: stack.name.clone(), rows: stack.rows / count, values, ..*stack })
@@ -130,5 +133,8 @@ fn shape(stored: &Stored) -> ExpertMatrix {
 }
 
 fn err_uneven(name: &str) -> Error {
-    Error::unsupported(format!("the expert of tensor {name} is stored in another type than those before it"))
+    Error::unsupported(format!(
+        "the expert of tensor {} is stored in another type than those before it",
+        Quoted(name)
+    ))
 }

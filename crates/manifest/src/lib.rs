@@ -12,7 +12,7 @@ mod experts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use base::{Context, Error, LayerId, Result};
+use base::{Context, Error, LayerId, Quoted, Result};
 use formats::{Checkpoint, Format};
 use spec::{Claim, Config, Family, LayerWeight, ModelSpec, Names, Role, families};
 
@@ -142,7 +142,8 @@ fn check_trunk(stored: &BTreeMap<Role, Stored>, spec: &ModelSpec, names: &Names)
 
 fn err_extra(name: &str, role: Role) -> Error {
     Error::corrupt(format!(
-        "tensor {name} ({role}) has no place in this model, which holds the same weight in another form"
+        "tensor {} ({role}) has no place in this model, which holds the same weight in another form",
+        Quoted(name)
     ))
 }
 

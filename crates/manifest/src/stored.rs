@@ -1,6 +1,6 @@
 //! One weight as it lies in the files.
 
-use base::{Context, Error, Extent, Result};
+use base::{Context, Error, Extent, Quoted, Result};
 use formats::{Checkpoint, Element, TensorEntry};
 use quant::Quant;
 use spec::{ModelSpec, Role};
@@ -43,14 +43,14 @@ impl Parts {
         let Some(values) = self.values.map(tensor) else {
             let missing = Error::corrupt(format!("belongs to the {role}, which is missing"));
             return Err(match self.scales.or(self.shape).map(tensor) {
-                Some(orphan) => {
-                    missing.within(format!("tensor {}", orphan.name)).within(file_of(checkpoint, orphan))
-                }
+                Some(orphan) => missing
+                    .within(format!("tensor {}", Quoted(&orphan.name)))
+                    .within(file_of(checkpoint, orphan)),
                 None => missing,
             });
         };
         resolve(values, self.scales.map(tensor), spec, role)
-            .within(|| format!("tensor {}", values.name))
+            .within(|| format!("tensor {}", Quoted(&values.name)))
             .within(|| file_of(checkpoint, values))
     }
 }
@@ -83,7 +83,7 @@ fn resolve(
         (Some(scales), Some((element, shape))) => {
             if scales.element != Element::Weight(element) {
                 return Err(err_scales(
-                    &format!("{} of type {}", scales.name, scales.element.name()),
+                    &format!("{} of type {}", Quoted(&scales.name), scales.element.name()),
                     element,
                 ));
             }
@@ -114,14 +114,22 @@ fn check_shape(tensor: &TensorEntry, expected: &[usize], role: Role) -> Result<(
     if tensor.shape.iter().copied().eq(expected.iter().map(|n| *n as u64)) {
         return Ok(());
     }
-    Err(Error::corrupt(format!("{} has shape {:?}; {role} must be {expected:?}", tensor.name, tensor.shape)))
+    Err(Error::corrupt(format!(
+        "{} has shape {:?}; {role} must be {expected:?}",
+        Quoted(&tensor.name),
+        tensor.shape
+    )))
 }
 
 fn check_bytes(tensor: &TensorEntry, expected: usize) -> Result<()> {
     if tensor.extent.len == expected as u64 {
         return Ok(());
     }
-    Err(Error::corrupt(format!("{} has {} bytes; expected {expected}", tensor.name, tensor.extent.len)))
+    Err(Error::corrupt(format!(
+        "{} has {} bytes; expected {expected}",
+        Quoted(&tensor.name),
+        tensor.extent.len
+    )))
 }
 
 fn err_element(element: &Element) -> Error {
@@ -138,5 +146,9 @@ fn err_scales(found: &str, expected: Quant) -> Error {
 }
 
 fn err_unasked_scales(name: &str, quant: Quant) -> Error {
-    Error::corrupt(format!("{name} scales a weight of type {}, which needs no scales", quant.name()))
+    Error::corrupt(format!(
+        "{} scales a weight of type {}, which needs no scales",
+        Quoted(name),
+        quant.name()
+    ))
 }

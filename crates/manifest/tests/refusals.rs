@@ -157,7 +157,7 @@ fn a_configuration_this_engine_does_not_compute_is_refused_by_key() {
         ("kimi/hf", |c| c["hidden_size"] = (-1).into(), "hidden_size"),
         ("kimi/hf", |c| c["vocab_size"] = (1u64 << 40).into(), "vocab_size"),
         ("kimi/hf", |c| c["rope_scaling"] = "yarn".into(), "rope_scaling"),
-        ("kimi/hf", |c| c["rope_theta"] = 1.into(), "rotation"),
+        ("kimi/hf", |c| c["rope_scaling"]["rope_theta"] = 1.into(), "rotation"),
         ("kimi/hf", |c| c["routed_scaling_factor"] = 1e300.into(), "weights"),
         ("kimi/hf", |c| c["rms_norm_eps"] = 1e300.into(), "epsilon"),
         ("kimi/hf", |c| c["norm_topk_prob"] = serde_json::Value::Null, "norm_topk_prob"),

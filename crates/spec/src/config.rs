@@ -3,7 +3,7 @@
 //! The same reader serves `config.json` and GGUF metadata: both are keys with values. A refusal names the key, what
 //! was found, and what was expected.
 
-use base::{Error, Result};
+use base::{Error, Excerpt, Result};
 use serde_json::Value;
 
 /// The keys of one configuration, or of one object inside it.
@@ -137,12 +137,8 @@ impl<'a> Config<'a> {
     }
 
     fn found(&self, key: &str) -> String {
-        let mut found = self.get(key).map_or("absent".to_owned(), Value::to_string);
-        if let Some((cut, _)) = found.char_indices().nth(80) {
-            found.truncate(cut);
-            found.push('…');
-        }
-        found
+        let found = self.get(key).map_or("absent".to_owned(), Value::to_string);
+        Excerpt(&found).to_string()
     }
 }
 

@@ -262,6 +262,9 @@ impl Engine {
         let (mut decoding, prompts): (Vec<_>, Vec<_>) = live.partition(|(_, sequence)| sequence.decoding());
         let turn = decoding.partition_point(|(id, _)| self.last_served.is_some_and(|last| **id <= last));
         decoding.rotate_left(turn);
+        // Prompts that wait get a quarter of the rows, however many sequences generate.
+        let kept = if prompts.is_empty() { 0 } else { self.plan.chunk.div_ceil(4) };
+        decoding.truncate(self.plan.chunk - kept);
         let mut free = self.plan.chunk;
         let mut shares = Vec::new();
         for (id, sequence) in decoding.into_iter().chain(prompts) {

@@ -79,9 +79,10 @@ fn router_of_v3(config: &Config<'_>) -> Result<Router> {
         top_k: config.size("num_experts_per_tok")?,
         score: Score::Sigmoid,
         bias: true,
-        groups: groups(config.size_or("n_group", 1)?, config.size_or("topk_group", 1)?, GroupScore::TopTwo),
-        normalise: config.flag_or("norm_topk_prob", true)?,
-        scale: config.number_or("routed_scaling_factor", 1.0)? as f32,
+        // Readers disagree on what these are when they are absent, so they must be told.
+        groups: groups(config.size("n_group")?, config.size("topk_group")?, GroupScore::TopTwo),
+        normalise: config.flag("norm_topk_prob")?,
+        scale: config.positive("routed_scaling_factor")? as f32,
     })
 }
 

@@ -2,7 +2,7 @@
 
 mod deepseek_v3;
 
-use base::{Error, Result};
+use base::{Error, Quoted, Result};
 
 use crate::{Config, ModelSpec, Skip, Slot};
 
@@ -53,7 +53,10 @@ fn find(
     let known = || ALL.iter().flat_map(|family| names(family).iter().copied()).collect::<Vec<_>>().join(", ");
     let found = ALL.iter().find(|family| names(family).contains(&name)).copied();
     found.ok_or_else(|| {
-        let shown: String = name.chars().take(60).collect();
-        Error::unsupported(format!("{key} `{shown}` is not a family this engine runs; it runs {}", known()))
+        Error::unsupported(format!(
+            "{key} {} is not a family this engine runs; it runs {}",
+            Quoted(name),
+            known()
+        ))
     })
 }
