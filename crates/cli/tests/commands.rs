@@ -232,6 +232,7 @@ fn bad_input_ends_in_one_sentence_and_exit_code_2() {
         (&["tokenize", "demo", "1,x", "--decode"], "`x`"),
         (&["eval", "demo", "--text", "no/such/text"], "no/such/text"),
         (&["run", "demo", "hi", "--expert-policy", "random"], "random"),
+        (&["doctor", "/no/such/folder"], "/no/such/folder"),
         (&["frobnicate"], "frobnicate"),
     ];
     for (args, expected) in cases {

@@ -83,7 +83,7 @@ fn resolve(
         (Some(scales), Some((element, shape))) => {
             if scales.element != Element::Weight(element) {
                 return Err(err_scales(
-                    &format!("{} of type {}", Quoted(&scales.name), scales.element.name()),
+                    &format!("{} of type {}", Quoted(&scales.name), Quoted(scales.element.name())),
                     element,
                 ));
             }
@@ -136,7 +136,7 @@ fn err_element(element: &Element) -> Error {
     let runs: Vec<&str> = Quant::ALL.iter().map(|quant| quant.name()).collect();
     Error::unsupported(format!(
         "type {} is not implemented; this engine reads {}",
-        element.name(),
+        Quoted(element.name()),
         runs.join(", ")
     ))
 }
