@@ -193,12 +193,11 @@ fn a_budget_too_small_names_the_smallest_that_works() {
     );
 }
 
-#[test]
-fn a_read_that_fails_in_the_middle_is_reported_and_the_answer_goes_on_unchanged() {
-    use disk::{Fault, Files, IoChoice, MemoryDisk};
+/// The demo over a disk in memory whose reads fail as `faults` say.
+fn faulty_engine(faults: &[(u64, disk::Fault)]) -> Engine {
+    use disk::{Files, IoChoice, MemoryDisk};
     use std::sync::Arc;
 
-    let expected = generate(&mut engine(), request(PROMPTS[0], 12));
     let opened = Opened::read(&demo_path()).unwrap();
     let manifest = opened.manifest.clone();
     let plan = opened.plan(&Options::default()).unwrap();
@@ -208,13 +207,19 @@ fn a_read_that_fails_in_the_middle_is_reported_and_the_answer_goes_on_unchanged(
     let rows = Arc::new(move |extent: base::Extent, bytes: &mut [u8]| rows.read_exact(extent, bytes));
     let read = &mut |extent: base::Extent, bytes: &mut [u8]| files.read_exact(extent, bytes);
     let decoder = model::load(&manifest, backend, read, rows).unwrap();
-    // The prompt's first reads are retried; some later ones, of generated tokens, fail for good.
     let bytes = manifest.files.iter().map(|path| std::fs::read(path).unwrap()).collect();
-    let mut disk = MemoryDisk::new(bytes, 3);
-    for (nth, fault) in [(0, Fault::Once), (7, Fault::Once), (250, Fault::Failed), (270, Fault::Short)] {
-        disk = disk.with_fault(nth, fault);
-    }
-    let mut engine = Engine::assemble(manifest, decoder, Arc::new(disk), plan, "lru").unwrap();
+    let disk =
+        faults.iter().fold(MemoryDisk::new(bytes, 3), |disk, (nth, fault)| disk.with_fault(*nth, *fault));
+    Engine::assemble(manifest, decoder, Arc::new(disk), plan, "lru").unwrap()
+}
+
+#[test]
+fn a_read_that_fails_in_the_middle_is_reported_and_the_answer_goes_on_unchanged() {
+    use disk::Fault;
+    let expected = generate(&mut engine(), request(PROMPTS[0], 12));
+    // The prompt's first reads are retried; some later ones, of generated tokens, fail for good.
+    let mut engine =
+        faulty_engine(&[(0, Fault::Once), (7, Fault::Once), (250, Fault::Failed), (270, Fault::Short)]);
     let id = engine.submit(request(PROMPTS[0], 12)).unwrap();
     let mut failures = 0;
     while !engine.is_idle() {
@@ -227,6 +232,19 @@ fn a_read_that_fails_in_the_middle_is_reported_and_the_answer_goes_on_unchanged(
     assert_eq!(failures, 2);
     assert!(engine.pool_stats().retries >= 2);
     assert_eq!(&engine.tokens(id).unwrap()[prompt(PROMPTS[0]).len()..], expected);
+}
+
+#[test]
+fn an_answer_that_failed_leaves_nothing_behind_for_the_next() {
+    let expected = generate(&mut engine(), request(PROMPTS[1], 12));
+    let mut engine = faulty_engine(&[(250, disk::Fault::Failed)]);
+    let error = engine.generate(request(PROMPTS[0], 40), &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert_eq!(error.kind(), Kind::Io, "{error}");
+    assert!(engine.is_idle());
+    assert_eq!(generate(&mut engine, request(PROMPTS[1], 12)), expected);
+    // The whole context is free again, but for what the answer above keeps.
+    let kept = prompt(PROMPTS[1]).len() + 12;
+    engine.submit(request("A", engine.plan().context - kept - prompt("A").len())).unwrap();
 }
 
 #[test]
