@@ -46,9 +46,8 @@ pub fn run(args: &RunArgs) -> Result<()> {
     models::interrupt(&engine)?;
 
     let mut summary = Summary::start(&engine, &sampling, tokens.len());
-    let echo = matches!(&prompt, Prompt::Raw(_)) && !args.json && !args.engine.quiet;
     if let Prompt::Raw(text) = &prompt
-        && echo
+        && !quiet
     {
         terminal::answer(text)?;
     }

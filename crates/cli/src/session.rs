@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 
 use base::{Error, Kind, Result, TokenId};
+use indicatif::ProgressBar;
 use text::{ChatOptions, ChatTemplate, Detokenizer, Message, Tokenizer};
 use tidemill::{Engine, Event, Finish, Opened, Request, Sampling, SequenceId};
 
@@ -80,14 +81,15 @@ pub struct Ask {
     pub quiet: bool,
 }
 
-/// Generates one answer, handing out each piece of text as it comes. Ctrl-C ends it and is no error.
+/// Generates one answer, handing out each piece of text as it comes. Ctrl-C ends it and is no error. An answer that
+/// fails leaves nothing behind in the engine.
 pub fn answer(
     engine: &mut Engine,
     voice: &Voice,
     ask: Ask,
     print: &mut dyn FnMut(&str) -> Result<()>,
 ) -> Result<Answer> {
-    let start = std::time::Instant::now();
+    let bar = progress("reading the prompt", ask.quiet, TOKENS);
     let request = Request {
         tokens: ask.tokens,
         max_tokens: ask.max_tokens,
@@ -97,15 +99,26 @@ pub fn answer(
     };
     engine.clear_cancel(); // a Ctrl-C that came when nothing ran
     let sequence = engine.submit(request)?;
-    let mut answer = Answer {
-        sequence,
-        text: String::new(),
-        tokens: Vec::new(),
-        finish: Finish::Cancelled,
-        first_token: None,
-    };
+    let heard = listen(engine, voice, sequence, &bar, print);
+    bar.finish_and_clear();
+    if heard.is_err() {
+        engine.forget(sequence);
+    }
+    heard
+}
+
+/// Steps until the sequence is finished.
+fn listen(
+    engine: &mut Engine,
+    voice: &Voice,
+    sequence: SequenceId,
+    bar: &ProgressBar,
+    print: &mut dyn FnMut(&str) -> Result<()>,
+) -> Result<Answer> {
+    let start = std::time::Instant::now();
+    let (text, tokens) = (String::new(), Vec::new());
+    let mut answer = Answer { sequence, text, tokens, finish: Finish::Cancelled, first_token: None };
     let mut detokenizer = Detokenizer::new(&voice.tokenizer);
-    let bar = progress("reading the prompt", ask.quiet, TOKENS);
     let mut finished = false;
     while !finished {
         let events = match engine.step() {
@@ -115,11 +128,7 @@ pub fn answer(
                 engine.cancel(sequence);
                 break;
             }
-            Err(error) => {
-                bar.finish_and_clear();
-                engine.forget(sequence);
-                return Err(error);
-            }
+            Err(error) => return Err(error),
         };
         if let Some((done, total)) = engine.prefill_progress(sequence).filter(|_| answer.tokens.is_empty()) {
             bar.set_length(total as u64);
@@ -131,10 +140,7 @@ pub fn answer(
                 Event::Token { sequence: of, token } if of == sequence => {
                     answer.first_token.get_or_insert(start.elapsed());
                     answer.tokens.push(token);
-                    if let Err(error) = say(&mut answer.text, &detokenizer.push(token), print) {
-                        engine.forget(sequence);
-                        return Err(error);
-                    }
+                    say(&mut answer.text, &detokenizer.push(token), print)?;
                 }
                 Event::Finished { sequence: of, finish } if of == sequence => {
                     answer.finish = finish;

@@ -42,11 +42,6 @@ impl MatmulScratch {
     pub fn new() -> Self {
         Self::default()
     }
-
-    /// Bytes it holds now.
-    pub fn bytes(&self) -> usize {
-        (self.rows.capacity() + self.hidden.capacity()) * size_of::<f32>()
-    }
 }
 
 /// `out` = x·wᵀ: `x` is [tokens, w.cols], `out` is [tokens, w.rows].

@@ -30,7 +30,6 @@ pub type Each<'a> = &'a mut dyn FnMut(usize, &[f32]) -> Result<()>;
 
 /// A loaded model that generates for any number of sequences at once.
 pub struct Engine {
-    manifest: Arc<Manifest>,
     plan: MemoryPlan,
     decoder: Decoder,
     pool: ExpertPool,
@@ -89,12 +88,11 @@ impl Engine {
         plan: MemoryPlan,
         policy: &str,
     ) -> Result<Self> {
-        let catalogue = ManifestCatalogue(manifest.clone());
+        let catalogue = ManifestCatalogue(manifest);
         let mut pool = ExpertPool::new(&catalogue, disk.clone(), plan.pool, Policy::named(policy)?)?;
         let cancel = Arc::new(AtomicBool::new(false));
         pool.cancel_with(cancel.clone());
         Ok(Self {
-            manifest,
             plan,
             decoder,
             pool,
@@ -111,11 +109,6 @@ impl Engine {
     /// What the model is.
     pub fn spec(&self) -> &ModelSpec {
         self.decoder.spec()
-    }
-
-    /// Where its weights lie.
-    pub fn manifest(&self) -> &Manifest {
-        &self.manifest
     }
 
     /// How memory was divided.
