@@ -75,19 +75,6 @@ fn a_product_has_the_same_bits_for_any_threads_and_tokens() {
 }
 
 #[test]
-fn a_cut_of_fp8_rows_keeps_its_scales() {
-    let w = Weight::new(Quant::Fp8B128, 300, 140, 0.4);
-    let x = wave(3 * 140, 0.1);
-    let whole = plain_matmul(w.matrix(), &x);
-    let cut = w.matrix().rows_from(100, 150);
-    let mut out = vec![0.0; 3 * 150];
-    matmul(Kernels::detect(), &Threads::new(2).unwrap(), cut, &x, &mut out, &mut MatmulScratch::new());
-    for (t, out) in out.chunks_exact(150).enumerate() {
-        assert_eq!(bits(out), bits(&whole[t * 300 + 100..][..150]));
-    }
-}
-
-#[test]
 fn the_gated_unit_is_its_three_products() {
     let kernels = Kernels::detect();
     let mut scratch = MatmulScratch::new();

@@ -20,8 +20,6 @@ pub struct Matrix<'a> {
     scale_row_bytes: usize,
     /// Rows one row of scales covers.
     rows_per_scale: usize,
-    /// Rows of the first row of scales that lie before the matrix: a cut may fall inside an fp8 block.
-    skipped: usize,
 }
 
 impl<'a> Matrix<'a> {
@@ -40,7 +38,6 @@ impl<'a> Matrix<'a> {
             row_bytes: quant.row_bytes(cols)?,
             scale_row_bytes: quant.scale_row_bytes(cols),
             rows_per_scale: quant.format().scales.as_ref().map_or(1, |scales| scales.rows),
-            skipped: 0,
         })
     }
 
@@ -66,32 +63,10 @@ impl<'a> Matrix<'a> {
     #[inline]
     pub fn row(&self, row: usize) -> Row<'a> {
         assert!(row < self.rows, "row {row} of {}", self.rows);
-        let scale_row = (self.skipped + row) / self.rows_per_scale;
+        let scale_row = row / self.rows_per_scale;
         Row {
             values: &self.values[row * self.row_bytes..][..self.row_bytes],
             scales: &self.scales[scale_row * self.scale_row_bytes..][..self.scale_row_bytes],
-        }
-    }
-
-    /// The matrix of `count` rows from row `start` on.
-    ///
-    /// # Panics
-    /// When they are not all there.
-    pub fn rows_from(&self, start: usize, count: usize) -> Self {
-        assert!(
-            start.checked_add(count).is_some_and(|end| end <= self.rows),
-            "{count} rows from row {start} of {}",
-            self.rows
-        );
-        let first = self.skipped + start;
-        let scale_rows = first / self.rows_per_scale..(first + count).div_ceil(self.rows_per_scale);
-        Self {
-            rows: count,
-            values: &self.values[start * self.row_bytes..][..count * self.row_bytes],
-            scales: &self.scales
-                [scale_rows.start * self.scale_row_bytes..scale_rows.end * self.scale_row_bytes],
-            skipped: first % self.rows_per_scale,
-            ..*self
         }
     }
 }

@@ -72,31 +72,6 @@ fn fp8_blocks_may_be_ragged_on_both_sides() {
 }
 
 #[test]
-fn rows_cut_from_a_matrix_are_its_rows() {
-    for quant in Quant::ALL {
-        let (rows, cols) = (300, 256);
-        let values: Vec<f32> = (0..rows * cols).map(|i| (i as f32).sin() * (i / cols) as f32).collect();
-        let encoded = quant.quantize_matrix(rows, cols, &values).unwrap();
-        let matrix = Matrix::new(*quant, rows, cols, &encoded.values, &encoded.scales).unwrap();
-        for (start, count) in
-            [(0, 300), (1, 299), (127, 2), (128, 172), (255, 3), (299, 1), (300, 0), (40, 0)]
-        {
-            // Cut twice, so that an offset inside an fp8 block is carried along.
-            let cut = matrix.rows_from(start / 2, 300 - start / 2).rows_from(start - start / 2, count);
-            assert_eq!((cut.rows(), cut.cols(), cut.quant()), (count, cols, *quant));
-            for r in 0..count {
-                let (found, expected) = (cut.row(r), matrix.row(start + r));
-                assert_eq!(
-                    (found.values, found.scales),
-                    (expected.values, expected.scales),
-                    "{quant} {start} {r}"
-                );
-            }
-        }
-    }
-}
-
-#[test]
 fn planes_have_the_published_sizes() {
     // An expert of Kimi K2: gate [2048, 7168], down [7168, 2048].
     let cases = [
