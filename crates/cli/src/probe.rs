@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use base::{AlignedBuf, Error, Extent, FileId, LayerId, Result};
-use disk::{Disk, Files, Io, IoChoice, ReadRequest, ThreadedDisk, lay_out};
+use disk::{Disk, Files, Io, IoChoice, Priority, ReadRequest, ThreadedDisk, lay_out};
 use kernels::Threads;
 use tidemill::{Opened, machine};
 
@@ -94,7 +94,10 @@ pub fn drive(files: Files, records: &[Vec<Extent>], depth: usize) -> Result<Driv
             Some(buffer) => buffer,
             None => AlignedBuf::zeroed(layout.buffer_bytes)?,
         };
-        disk.submit(ReadRequest { ticket: next as u64, pieces: layout.pieces, buffer }, &done);
+        disk.submit(
+            ReadRequest { ticket: next as u64, priority: Priority::Demand, pieces: layout.pieces, buffer },
+            &done,
+        );
         Ok(())
     };
     let start = Instant::now();

@@ -31,6 +31,15 @@ pub trait Disk: Send + Sync {
     /// whatever happens, unless `done`'s receiver is gone.
     fn submit(&self, request: ReadRequest, done: &Sender<Completion>);
 
+    /// Takes back the guess of that ticket, as far as it has not been read yet. It completes all the same: with
+    /// [`Kind::Cancelled`](base::Kind::Cancelled), or well when it was too late. Nothing happens to demands, or when
+    /// there is no such read.
+    fn cancel(&self, _ticket: u64) {}
+
+    /// Makes the guess of that ticket a demand, behind those that wait already. Nothing happens when there is no such
+    /// read.
+    fn promote(&self, _ticket: u64) {}
+
     /// Called each time before the caller blocks on completions: a disk that collects requests, or holds back
     /// completions, lets at least one of them go.
     fn flush(&self) {}
@@ -61,11 +70,23 @@ impl Io {
     }
 }
 
+/// Whether somebody waits for a read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// A computation waits for it. Demands are read in the order they came.
+    #[default]
+    Demand,
+    /// It may be wanted soon: begun only when no demand waits to be begun.
+    Guess,
+}
+
 /// One record to read: its pieces, and the buffer to read them to.
 #[derive(Debug)]
 pub struct ReadRequest {
-    /// The caller's name for this read; comes back in the completion.
+    /// The caller's name for this read; comes back in the completion. No two reads that are under way share one.
     pub ticket: u64,
+    /// Whether somebody waits for it.
+    pub priority: Priority,
     /// Where each extent lands, from [`lay_out`].
     pub pieces: Arc<[Piece]>,
     /// At least [`Layout::buffer_bytes`] long. Bytes outside of the pieces are unspecified afterwards.

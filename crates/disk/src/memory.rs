@@ -10,7 +10,7 @@ use base::{AlignedBuf, Error, Kind, Result};
 
 use crate::counters::Tally;
 use crate::layout::{Piece, runs};
-use crate::{Completion, Counters, Disk, Io, ReadRequest};
+use crate::{Completion, Counters, Disk, Io, Priority, ReadRequest};
 
 /// What goes wrong with one read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,13 @@ struct State {
     stalled: Vec<Held>,
 }
 
-type Held = (Completion, Sender<Completion>);
+/// A read that is over, but not told.
+#[derive(Debug)]
+struct Held {
+    completion: Completion,
+    priority: Priority,
+    done: Sender<Completion>,
+}
 
 impl MemoryDisk {
     /// Serves `files` (file i is `FileId(i)`); `seed` decides the order of completions.
@@ -111,7 +117,7 @@ impl MemoryDisk {
 
 impl Disk for MemoryDisk {
     fn submit(&self, request: ReadRequest, done: &Sender<Completion>) {
-        let ReadRequest { ticket, pieces, mut buffer } = request;
+        let ReadRequest { ticket, priority, pieces, mut buffer } = request;
         let mut state = self.state();
         let fault = self.fault(state.submitted);
         state.submitted += 1;
@@ -122,7 +128,8 @@ impl Disk for MemoryDisk {
             attempt += 1;
             self.read(&pieces, &mut buffer, fault, attempt - 1)
         });
-        let held = (Completion { ticket, buffer, result }, done.clone());
+        let completion = Completion { ticket, buffer, result };
+        let held = Held { completion, priority, done: done.clone() };
         if fault == Some(Fault::Stall) { state.stalled.push(held) } else { state.held.push(held) }
     }
 
@@ -133,10 +140,22 @@ impl Disk for MemoryDisk {
         let count = if held == 0 { 0 } else { 1 + state.below(held) };
         for left in (held - count + 1..=held).rev() {
             let pick = state.below(left);
-            let (completion, done) = state.held.swap_remove(pick);
+            let Held { completion, done, .. } = state.held.swap_remove(pick);
             // The receiver may be gone: then nobody wants the bytes.
             let _ = done.send(completion);
         }
+    }
+
+    /// A guess that was not told yet ends as cancelled, with rubbish in its buffer.
+    fn cancel(&self, ticket: u64) {
+        for held in self.state().guess(ticket) {
+            held.completion.buffer.fill(0xEE);
+            held.completion.result = Err(Error::cancelled());
+        }
+    }
+
+    fn promote(&self, ticket: u64) {
+        self.state().guess(ticket).for_each(|held| held.priority = Priority::Demand);
     }
 
     fn counters(&self) -> Counters {
@@ -149,6 +168,12 @@ impl Disk for MemoryDisk {
 }
 
 impl State {
+    /// The guess of that ticket, if it was not told yet.
+    fn guess(&mut self, ticket: u64) -> impl Iterator<Item = &mut Held> {
+        let held = self.held.iter_mut().chain(&mut self.stalled);
+        held.filter(move |held| held.completion.ticket == ticket && held.priority == Priority::Guess)
+    }
+
     /// A number below `bound`, by splitmix64.
     fn below(&mut self, bound: usize) -> usize {
         self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);

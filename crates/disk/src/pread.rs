@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use base::{Error, Result};
 
 use crate::counters::Tally;
-use crate::{Completion, Counters, Disk, Files, Io, ReadRequest};
+use crate::{Completion, Counters, Disk, Files, Io, Priority, ReadRequest};
 
 /// Readers when nothing else is known: 4 to 32 reads of 1 to 25 MB in flight saturate the NVMe drives measured.
 pub const READERS: usize = 8;
@@ -34,7 +34,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<(ReadRequest, Sender<Completion>)>,
+    /// By [`Priority`].
+    waiting: [VecDeque<(ReadRequest, Sender<Completion>)>; 2],
     closed: bool,
 }
 
@@ -55,8 +56,23 @@ impl ThreadedDisk {
 
 impl Disk for ThreadedDisk {
     fn submit(&self, request: ReadRequest, done: &Sender<Completion>) {
-        self.shared.queue().waiting.push_back((request, done.clone()));
+        self.shared.queue().waiting[request.priority as usize].push_back((request, done.clone()));
         self.shared.changed.notify_one();
+    }
+
+    fn cancel(&self, ticket: u64) {
+        let taken = self.shared.queue().take_guess(ticket);
+        if let Some((request, done)) = taken {
+            complete(request, Err(Error::cancelled()), &done);
+        }
+    }
+
+    fn promote(&self, ticket: u64) {
+        let mut queue = self.shared.queue();
+        if let Some((request, done)) = queue.take_guess(ticket) {
+            let request = ReadRequest { priority: Priority::Demand, ..request };
+            queue.waiting[Priority::Demand as usize].push_back((request, done));
+        }
     }
 
     fn counters(&self) -> Counters {
@@ -76,13 +92,22 @@ impl Drop for ThreadedDisk {
             std::mem::take(&mut queue.waiting)
         };
         self.shared.changed.notify_all();
-        for (request, done) in left {
+        for (request, done) in left.into_iter().flatten() {
             complete(request, Err(Error::cancelled()), &done);
         }
         for reader in self.readers.drain(..) {
             // A reader that panicked has already reported itself; there is nothing to add while dropping.
             let _ = reader.join();
         }
+    }
+}
+
+impl Queue {
+    /// Takes the guess of that ticket out, if no reader has begun it.
+    fn take_guess(&mut self, ticket: u64) -> Option<(ReadRequest, Sender<Completion>)> {
+        let guesses = &mut self.waiting[Priority::Guess as usize];
+        let at = guesses.iter().position(|(request, _)| request.ticket == ticket)?;
+        guesses.remove(at)
     }
 }
 
@@ -104,7 +129,7 @@ impl Shared {
             if queue.closed {
                 return None;
             }
-            if let Some(next) = queue.waiting.pop_front() {
+            if let Some(next) = queue.waiting.iter_mut().find_map(VecDeque::pop_front) {
                 return Some(next);
             }
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);

@@ -5,7 +5,7 @@
 use std::sync::mpsc::{Receiver, channel};
 
 use base::{AlignedBuf, Extent, FileId, Kind};
-use disk::{Completion, Disk, Fault, MemoryDisk, ReadRequest, lay_out};
+use disk::{Completion, Disk, Fault, MemoryDisk, Priority, ReadRequest, lay_out};
 
 const READS: u64 = 12;
 
@@ -23,7 +23,10 @@ fn submit(disk: &MemoryDisk) -> Receiver<Completion> {
     for ticket in 0..READS {
         let layout = lay_out(&[extent(ticket)]).unwrap();
         let buffer = AlignedBuf::zeroed(layout.buffer_bytes).unwrap();
-        disk.submit(ReadRequest { ticket, pieces: layout.pieces, buffer }, &sender);
+        disk.submit(
+            ReadRequest { ticket, priority: Priority::Demand, pieces: layout.pieces, buffer },
+            &sender,
+        );
     }
     receiver
 }
@@ -99,4 +102,21 @@ fn an_extent_past_the_end_is_corrupt() {
     let done = flush_all(&disk, &submit(&disk));
     assert!(done.iter().all(|c| c.result.as_ref().is_err_and(|error| error.kind() == Kind::Corrupt)));
     assert_eq!(disk.counters().failures, READS);
+}
+
+#[test]
+fn a_cancelled_guess_completes_as_cancelled_and_a_demand_is_not_cancelled() {
+    let disk = new_disk(7);
+    let (sender, receiver) = channel();
+    for (ticket, priority) in [(0, Priority::Guess), (1, Priority::Guess), (2, Priority::Demand)] {
+        let layout = lay_out(&[extent(ticket)]).unwrap();
+        let buffer = AlignedBuf::zeroed(layout.buffer_bytes).unwrap();
+        disk.submit(ReadRequest { ticket, priority, pieces: layout.pieces, buffer }, &sender);
+    }
+    disk.promote(1);
+    (0..9).for_each(|ticket| disk.cancel(ticket));
+    let mut done = flush_all(&disk, &receiver);
+    done.sort_by_key(|completion| completion.ticket);
+    let cancelled = |c: &Completion| c.result.as_ref().is_err_and(|error| error.kind() == Kind::Cancelled);
+    assert_eq!(done.iter().map(cancelled).collect::<Vec<_>>(), [true, false, false]);
 }

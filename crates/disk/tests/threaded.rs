@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use base::{ALIGNMENT, AlignedBuf, Extent, FileId, Kind};
-use disk::{Completion, Disk, Files, Io, IoChoice, ReadRequest, ThreadedDisk, lay_out};
+use disk::{Completion, Disk, Files, Io, IoChoice, Priority, ReadRequest, ThreadedDisk, lay_out};
 use tempfile::TempDir;
 
 /// Lengths that end a file before, at and past a page boundary.
@@ -39,7 +39,10 @@ fn read(disk: &dyn Disk, records: &[Vec<Extent>]) -> Vec<Completion> {
         let layout = lay_out(extents).unwrap();
         let mut buffer = AlignedBuf::zeroed(layout.buffer_bytes).unwrap();
         buffer.fill(0xAA);
-        disk.submit(ReadRequest { ticket, pieces: layout.pieces, buffer }, &sender);
+        disk.submit(
+            ReadRequest { ticket, priority: Priority::Demand, pieces: layout.pieces, buffer },
+            &sender,
+        );
     }
     let mut done: Vec<Completion> = records.iter().map(|_| receiver.recv().unwrap()).collect();
     done.sort_by_key(|completion| completion.ticket);
@@ -208,7 +211,10 @@ fn dropping_the_disk_answers_every_request() {
     for ticket in 0..50 {
         let layout = lay_out(&record).unwrap();
         let buffer = AlignedBuf::zeroed(layout.buffer_bytes).unwrap();
-        disk.submit(ReadRequest { ticket, pieces: layout.pieces, buffer }, &sender);
+        disk.submit(
+            ReadRequest { ticket, priority: Priority::Demand, pieces: layout.pieces, buffer },
+            &sender,
+        );
     }
     drop((disk, sender));
     let done: Vec<Completion> = receiver.iter().collect();
@@ -230,6 +236,9 @@ fn a_receiver_that_is_gone_harms_nobody() {
     drop(receiver);
     let layout = lay_out(&[extent(0, 0, 10)]).unwrap();
     let buffer = AlignedBuf::zeroed(layout.buffer_bytes).unwrap();
-    disk.submit(ReadRequest { ticket: 0, pieces: layout.pieces, buffer }, &sender);
+    disk.submit(
+        ReadRequest { ticket: 0, priority: Priority::Demand, pieces: layout.pieces, buffer },
+        &sender,
+    );
     assert_holds(&read(&disk, &[vec![extent(0, 7, 4000)]])[0], &[extent(0, 7, 4000)]);
 }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use base::{AlignedBuf, Context, Error, ExpertId, ExpertKey, LayerId, Result};
-use disk::{Completion, Disk, ReadRequest};
+use disk::{Completion, Disk, Priority, ReadRequest};
 
 use crate::banks::{Banks, Place};
 use crate::catalogue::Catalogue;
@@ -136,7 +136,10 @@ impl ExpertPool {
         let entry = self.banks.entry_mut(key);
         entry.place = Place::Reading { request: self.requests, tokens };
         let pieces = entry.layout.pieces.clone();
-        self.disk.submit(ReadRequest { ticket: ticket(key), pieces, buffer }, &self.landings.0);
+        self.disk.submit(
+            ReadRequest { ticket: ticket(key), priority: Priority::Demand, pieces, buffer },
+            &self.landings.0,
+        );
         Ok(true)
     }
 
