@@ -43,6 +43,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Look at this machine: memory, instruction sets, drive, limits
     Doctor(DoctorArgs),
+    /// Write random weights in the exact shapes of a real model, to try its speed before downloading it
+    Synth(SynthArgs),
 }
 
 /// How a model is opened.
@@ -326,4 +328,57 @@ pub struct DoctorArgs {
     /// One JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// `tidemill synth`.
+#[derive(ClapArgs)]
+#[command(after_help = synth_help())]
+pub struct SynthArgs {
+    /// The model whose shapes are taken
+    pub geometry: String,
+    /// The GGUF file to write; it must not exist
+    pub out: PathBuf,
+    /// Only the first N of its layers
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub layers: Option<usize>,
+    /// Weight format of the experts [default: about what the model is downloaded in]
+    #[arg(long, value_name = "QUANT")]
+    pub experts: Option<String>,
+    /// Weight format of all other matrices [default: Q8_0]
+    #[arg(long, value_name = "QUANT")]
+    pub trunk: Option<String>,
+    /// Use the expert of rank r in proportion to 1/r^S; 0 is uniform
+    #[arg(long, value_name = "S", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub skew: f64,
+    /// The same seed gives the same file
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Print only errors
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+impl SynthArgs {
+    /// The same as a geometry takes it.
+    pub fn choice(&self) -> geometry::Choice {
+        geometry::Choice {
+            layers: self.layers,
+            experts: self.experts.clone(),
+            trunk: self.trunk.clone(),
+            skew: self.skew,
+            seed: self.seed,
+        }
+    }
+}
+
+fn synth_help() -> String {
+    let row = |geometry: &&geometry::Geometry| format!("  {:<19}{}\n", geometry.name, geometry.title);
+    let geometries: String = geometry::ALL.iter().map(row).collect();
+    format!(
+        "Geometries:\n{geometries}\nExamples:\n  tidemill synth kimi-k2 k2-5.gguf --layers 5        42 GB: 1 layer \
+         without experts, 4 with\n  tidemill synth deepseek-30b-a3b small.gguf --layers 8 --experts Q2_K"
+    )
 }

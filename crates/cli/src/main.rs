@@ -18,6 +18,7 @@ mod eval;
 mod probe;
 mod plan;
 mod doctor;
+mod synth;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Logits(args) => logits::logits(&args),
         Command::Eval(args) => eval::eval(&args),
         Command::Doctor(args) => doctor::doctor(&args),
+        Command::Synth(args) => synth::synth(&args),
     }
 }
 

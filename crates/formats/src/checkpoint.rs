@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::gguf::Metadata;
+use crate::gguf::{Header, Metadata};
 use crate::tensor::TensorEntry;
 
 /// How the files of a model are written.
@@ -31,4 +31,19 @@ pub struct Checkpoint {
     pub generation_config: Option<serde_json::Value>,
     /// The metadata of a GGUF model, typed as in the file; empty for safetensors.
     pub metadata: Metadata,
+}
+
+impl Checkpoint {
+    /// The model that one GGUF file at `path` holds, from its header. Names that are twice in it are not noticed.
+    pub fn of_one_gguf(path: PathBuf, header: Header) -> Self {
+        Self {
+            format: Format::Gguf,
+            root: path.clone(),
+            files: vec![path],
+            tensors: header.tensors,
+            config: header.metadata.to_json(),
+            generation_config: None,
+            metadata: header.metadata,
+        }
+    }
 }

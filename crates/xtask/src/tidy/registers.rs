@@ -5,13 +5,15 @@ use super::rust::{braces, tokens, without_tests};
 use super::tables::compare;
 use super::tree::Tree;
 
-/// Weight formats, families, eviction policies and commands.
+/// Weight formats, families, geometries, eviction policies and commands.
 pub fn check(tree: &Tree) -> Vec<Fault> {
     let quants = quant::Quant::ALL.iter().map(|quant| quant.name().to_owned());
     let families = spec::families::ALL.iter().map(|family| family.name.to_owned());
+    let geometries = geometry::ALL.iter().map(|geometry| geometry.name.to_owned());
     let policies = experts::policy::POLICIES.iter().map(|policy| policy.name.to_owned());
     let mut faults = compare(tree, "docs/formats.md", "quants", quants);
     faults.extend(compare(tree, "docs/families.md", "families", families));
+    faults.extend(compare(tree, "docs/geometries.md", "geometries", geometries));
     faults.extend(compare(tree, "docs/memory.md", "policies", policies));
     faults.extend(compare(tree, "README.md", "commands", commands(tree)));
     faults

@@ -1,0 +1,128 @@
+//! The keys of a geometry's file, as llama.cpp's converter writes them.
+
+use formats::gguf::{Array, Metadata, Value};
+
+use crate::shape::{Alternating, Geometry, Grouped, Latent, Mixer, Shared};
+use crate::vocabulary;
+
+/// All keys for a file of the first `layers` layers.
+pub(crate) fn metadata(geometry: &Geometry, layers: usize) -> Metadata {
+    let mut keys = Keys { out: Metadata::default(), architecture: geometry.architecture };
+    keys.out.set("general.architecture", geometry.architecture);
+    keys.out.set("general.type", "model");
+    keys.out.set("general.name", format!("random weights in the sizes of {}", geometry.title));
+    keys.out.set("general.quantization_version", 2u32);
+    keys.count("block_count", layers);
+    keys.count("context_length", geometry.context);
+    keys.count("embedding_length", geometry.hidden);
+    keys.count("vocab_size", geometry.vocab);
+    if geometry.dense_inner > 0 {
+        keys.count("feed_forward_length", geometry.dense_inner);
+    }
+    if geometry.dense_layers > 0 {
+        keys.count("leading_dense_block_count", geometry.dense_layers);
+    }
+    keys.number("attention.layer_norm_rms_epsilon", geometry.norm_eps);
+    keys.mixer(&geometry.mixer);
+    keys.rope(geometry);
+    keys.moe(geometry);
+    vocabulary::set(&mut keys.out, geometry);
+    keys.out
+}
+
+struct Keys {
+    out: Metadata,
+    architecture: &'static str,
+}
+
+impl Keys {
+    fn set(&mut self, key: &str, value: Value) {
+        self.out.set(&format!("{}.{key}", self.architecture), value);
+    }
+
+    fn count(&mut self, key: &str, count: usize) {
+        self.set(key, Value::U32(count as u32));
+    }
+
+    fn number(&mut self, key: &str, number: f32) {
+        self.set(key, Value::F32(number));
+    }
+
+    fn mixer(&mut self, mixer: &Mixer) {
+        match *mixer {
+            Mixer::Latent(Latent { heads, query_rank, latent, nope, rotated, value }) => {
+                self.count("attention.head_count", heads);
+                self.count("attention.head_count_kv", 1);
+                self.count("attention.key_length", latent + rotated);
+                self.count("attention.value_length", latent);
+                self.count("attention.key_length_mla", nope + rotated);
+                self.count("attention.value_length_mla", value);
+                self.count("attention.q_lora_rank", query_rank);
+                self.count("attention.kv_lora_rank", latent);
+            }
+            Mixer::Grouped(grouped) => self.grouped(&grouped),
+            Mixer::Alternating(Alternating { grouped, interval, key_heads, value_heads, width, kernel }) => {
+                self.grouped(&grouped);
+                self.count("full_attention_interval", interval);
+                self.count("ssm.conv_kernel", kernel);
+                self.count("ssm.state_size", width);
+                self.count("ssm.group_count", key_heads);
+                self.count("ssm.time_step_rank", value_heads);
+                self.count("ssm.inner_size", value_heads * width);
+            }
+        }
+    }
+
+    fn grouped(&mut self, grouped: &Grouped) {
+        self.count("attention.head_count", grouped.heads);
+        self.count("attention.head_count_kv", grouped.kv_heads);
+        self.count("attention.key_length", grouped.head);
+        self.count("attention.value_length", grouped.head);
+        if let Some(window) = grouped.window {
+            self.count("attention.sliding_window", window);
+        }
+    }
+
+    fn rope(&mut self, geometry: &Geometry) {
+        let rope = &geometry.rope;
+        self.count("rope.dimension_count", rope.dims);
+        self.number("rope.freq_base", rope.theta);
+        if let Some(sections) = rope.sections {
+            self.set("rope.dimension_sections", Value::Array(Array::I32(sections.to_vec())));
+        }
+        let Some(yarn) = &rope.yarn else { return };
+        self.set("rope.scaling.type", "yarn".into());
+        self.number("rope.scaling.factor", yarn.factor);
+        self.count("rope.scaling.original_context_length", yarn.original);
+        self.number("rope.scaling.yarn_beta_fast", yarn.beta_fast);
+        self.number("rope.scaling.yarn_beta_slow", yarn.beta_slow);
+        if let Some(multiplier) = yarn.log_multiplier {
+            self.number("rope.scaling.yarn_log_multiplier", multiplier);
+        }
+    }
+
+    fn moe(&mut self, geometry: &Geometry) {
+        let moe = &geometry.moe;
+        self.count("expert_count", moe.experts);
+        self.count("expert_used_count", moe.top_k);
+        self.count("expert_feed_forward_length", moe.inner);
+        match moe.shared {
+            Shared::None => {}
+            Shared::Count(count) => self.count("expert_shared_count", count),
+            Shared::Gated(inner) => self.count("expert_shared_feed_forward_length", inner),
+        }
+        if let Some((groups, used)) = moe.groups {
+            self.count("expert_group_count", groups);
+            self.count("expert_group_used_count", used);
+        }
+        if let Some(gating) = moe.gating {
+            self.set("expert_gating_func", Value::U32(gating));
+        }
+        if let Some(normalise) = moe.normalise {
+            self.set("expert_weights_norm", Value::Bool(normalise));
+        }
+        if let Some(scale) = moe.scale {
+            self.number("expert_weights_scale", scale);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What a geometry declares.
+
+/// The sizes of one published model, and how its GGUF file is laid out.
+#[derive(Clone, Debug)]
+pub struct Geometry {
+    /// What is typed.
+    pub name: &'static str,
+    /// What it is, for people.
+    pub title: &'static str,
+    /// `general.architecture`.
+    pub architecture: &'static str,
+    /// Decoder layers.
+    pub layers: usize,
+    /// How many of them come first and have no experts.
+    pub dense_layers: usize,
+    /// Inner width of those, 0 where there are none.
+    pub dense_inner: usize,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Rows of the embedding and of the head.
+    pub vocab: usize,
+    /// Tokens of context it was made for.
+    pub context: usize,
+    /// Epsilon of its norms.
+    pub norm_eps: f32,
+    /// What mixes tokens.
+    pub mixer: Mixer,
+    /// Rotary position embedding.
+    pub rope: Rope,
+    /// The experts and their router.
+    pub moe: Moe,
+    /// The norm between mixer and experts, by its name in the file.
+    pub second_norm: &'static str,
+    /// What its tokens are.
+    pub text: Text,
+    /// GGUF type of routed experts when none is asked for: about what the model is downloaded in.
+    pub experts: &'static str,
+    /// GGUF type of all other matrices.
+    pub trunk: &'static str,
+}
+
+/// What mixes tokens.
+#[derive(Clone, Copy, Debug)]
+pub enum Mixer {
+    /// Multi-head latent attention.
+    Latent(Latent),
+    /// Grouped-query attention.
+    Grouped(Grouped),
+    /// Gated DeltaNet, and now and then gated grouped-query attention.
+    Alternating(Alternating),
+}
+
+/// Multi-head latent attention with low-rank queries.
+#[derive(Clone, Copy, Debug)]
+pub struct Latent {
+    /// Query heads.
+    pub heads: usize,
+    /// Rank of the query projection.
+    pub query_rank: usize,
+    /// Width of the latent row.
+    pub latent: usize,
+    /// Width of the part of a head that is not rotated.
+    pub nope: usize,
+    /// Width of the rotated part.
+    pub rotated: usize,
+    /// Width of a head's value.
+    pub value: usize,
+}
+
+/// Gated DeltaNet, and gated grouped-query attention in every `interval`th layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Alternating {
+    /// The attention.
+    pub grouped: Grouped,
+    /// Its layers are those whose number, counted from 1, this divides.
+    pub interval: usize,
+    /// Heads of queries and keys of the others.
+    pub key_heads: usize,
+    /// Heads of their values.
+    pub value_heads: usize,
+    /// Width of their heads.
+    pub width: usize,
+    /// Tokens that their convolution sees.
+    pub kernel: usize,
+}
+
+/// Grouped-query attention.
+#[derive(Clone, Copy, Debug)]
+pub struct Grouped {
+    /// Query heads.
+    pub heads: usize,
+    /// Heads of keys and values.
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub head: usize,
+    /// Norms of queries and keys.
+    pub norms: Norms,
+    /// Which projections have a bias.
+    pub biases: Biases,
+    /// Tokens that every other layer sees; every head then has a sink, too.
+    pub window: Option<usize>,
+}
+
+/// Norms of queries and keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Norms {
+    /// None.
+    None,
+    /// One for all heads, each head by itself.
+    Head,
+    /// Over the whole row.
+    Row,
+}
+
+/// Which projections of attention have a bias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Biases {
+    /// None.
+    None,
+    /// Queries, keys and values.
+    Input,
+    /// The output, too; and so have the router and the experts.
+    All,
+}
+
+/// Rotary position embedding.
+#[derive(Clone, Copy, Debug)]
+pub struct Rope {
+    /// Rotated dimensions of a head.
+    pub dims: usize,
+    /// Base of the frequencies.
+    pub theta: f32,
+    /// Stretching.
+    pub yarn: Option<Yarn>,
+    /// How pairs are shared out to time, height and width, where a model can see.
+    pub sections: Option<[i32; 4]>,
+}
+
+/// Stretching to longer contexts.
+#[derive(Clone, Copy, Debug)]
+pub struct Yarn {
+    /// How many times longer.
+    pub factor: f32,
+    /// Tokens before.
+    pub original: usize,
+    /// Rotations above which a frequency is kept.
+    pub beta_fast: f32,
+    /// Rotations below which it is divided.
+    pub beta_slow: f32,
+    /// A tenth of the weight on the temperature of scores, where the architecture has one.
+    pub log_multiplier: Option<f32>,
+}
+
+/// The experts and their router.
+#[derive(Clone, Copy, Debug)]
+pub struct Moe {
+    /// Routed experts of a layer.
+    pub experts: usize,
+    /// How many a token uses.
+    pub top_k: usize,
+    /// Inner width of one.
+    pub inner: usize,
+    /// The expert that every token uses.
+    pub shared: Shared,
+    /// `expert_gating_func`: 1 softmax, 2 sigmoid; `None` where the architecture implies it.
+    pub gating: Option<u32>,
+    /// Whether weights are renormalised, where the file says so.
+    pub normalise: Option<bool>,
+    /// What weights are multiplied by, where the file says so.
+    pub scale: Option<f32>,
+    /// Whether selection has a bias.
+    pub bias: bool,
+    /// Groups of experts, and how many of them a token may use.
+    pub groups: Option<(usize, usize)>,
+}
+
+/// The expert that every token uses.
+#[derive(Clone, Copy, Debug)]
+pub enum Shared {
+    /// There is none.
+    None,
+    /// As wide as this many routed ones.
+    Count(usize),
+    /// Of this inner width, behind a gate.
+    Gated(usize),
+}
+
+/// What tokens are.
+#[derive(Clone, Copy, Debug)]
+pub struct Text {
+    /// `tokenizer.ggml.pre`.
+    pub pre: &'static str,
+    /// The control tokens.
+    pub controls: &'static [Control],
+}
+
+/// A control token with its role.
+#[derive(Clone, Copy, Debug)]
+pub struct Control {
+    /// Its id.
+    pub id: u32,
+    /// Its spelling.
+    pub text: &'static str,
+    /// What it is for: `bos`, `eos` or `eot`.
+    pub role: &'static str,
+}
+
+impl Moe {
+    /// Inner width of the shared expert; 0 when there is none.
+    pub fn shared_inner(&self) -> usize {
+        match self.shared {
+            Shared::None => 0,
+            Shared::Count(count) => count * self.inner,
+            Shared::Gated(inner) => inner,
+        }
+    }
+}
+
+impl Geometry {
+    /// Numbers that attention keeps of each token, over all layers.
+    pub fn kv_values_per_token(&self) -> usize {
+        match self.mixer {
+            Mixer::Latent(latent) => self.layers * (latent.latent + latent.rotated),
+            Mixer::Grouped(grouped) => self.layers * 2 * grouped.kv_heads * grouped.head,
+            Mixer::Alternating(Alternating { grouped, interval, .. }) => {
+                self.layers / interval * 2 * grouped.kv_heads * grouped.head
+            }
+        }
+    }
+}

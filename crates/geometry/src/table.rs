@@ -1,0 +1,363 @@
+//! The register of geometries.
+
+use base::{Error, Quoted, Result};
+
+use crate::shape::{
+    Alternating, Biases, Control, Geometry, Grouped, Latent, Mixer, Moe, Norms, Rope, Shared, Text, Yarn,
+};
+
+/// Every geometry.
+pub const ALL: &[&Geometry] = &[
+    &KIMI_K2,
+    &KIMI_K25,
+    &DEEPSEEK_V3,
+    &QWEN35_397B,
+    &QWEN3_30B,
+    &GPT_OSS_120B,
+    &GLM_46,
+    &MINIMAX_M2,
+    &DEEPSEEK_30B,
+    &DEEPSEEK_TINY,
+];
+
+/// The geometry called `name`.
+///
+/// Fails with [`base::Kind::Input`] and the list of names when there is none.
+pub fn by_name(name: &str) -> Result<&'static Geometry> {
+    let found = ALL.iter().find(|geometry| geometry.name.eq_ignore_ascii_case(name)).copied();
+    found.ok_or_else(|| {
+        let names: Vec<&str> = ALL.iter().map(|geometry| geometry.name).collect();
+        Error::input(format!("no geometry is called {}; expected one of {}", Quoted(name), names.join(", ")))
+    })
+}
+
+const KIMI_K2: Geometry = Geometry {
+    name: "kimi-k2",
+    title: "Kimi K2",
+    architecture: "deepseek2",
+    layers: 61,
+    dense_layers: 1,
+    dense_inner: 18432,
+    hidden: 7168,
+    vocab: 163_840,
+    context: 131_072,
+    norm_eps: 1e-6,
+    mixer: Mixer::Latent(Latent {
+        heads: 64,
+        query_rank: 1536,
+        latent: 512,
+        nope: 128,
+        rotated: 64,
+        value: 128,
+    }),
+    rope: Rope { dims: 64, theta: 5e4, yarn: Some(KIMI_YARN), sections: None },
+    moe: Moe {
+        experts: 384,
+        top_k: 8,
+        inner: 2048,
+        shared: Shared::Count(1),
+        gating: Some(2),
+        normalise: Some(true),
+        scale: Some(2.827),
+        bias: true,
+        groups: Some((1, 1)),
+    },
+    second_norm: "ffn_norm",
+    text: Text {
+        pre: "kimi-k2",
+        controls: &[
+            Control { id: 163_584, text: "[BOS]", role: "bos" },
+            Control { id: 163_585, text: "[EOS]", role: "eos" },
+            Control { id: 163_586, text: "<|im_end|>", role: "eot" },
+        ],
+    },
+    experts: "Q4_0",
+    trunk: "Q8_0",
+};
+
+const KIMI_YARN: Yarn =
+    Yarn { factor: 32.0, original: 4096, beta_fast: 1.0, beta_slow: 1.0, log_multiplier: Some(0.1) };
+
+const KIMI_K25: Geometry = Geometry {
+    name: "kimi-k2.5",
+    title: "Kimi K2.5, its text part; K2 Thinking, K2.6 and K2.7 have the same sizes",
+    context: 262_144,
+    norm_eps: 1e-5,
+    rope: Rope { yarn: Some(Yarn { factor: 64.0, ..KIMI_YARN }), ..KIMI_K2.rope },
+    ..KIMI_K2
+};
+
+const DEEPSEEK_V3: Geometry = Geometry {
+    name: "deepseek-v3",
+    title: "DeepSeek V3; R1 and V3.1 have the same sizes",
+    dense_layers: 3,
+    vocab: 129_280,
+    context: 163_840,
+    mixer: Mixer::Latent(Latent {
+        heads: 128,
+        query_rank: 1536,
+        latent: 512,
+        nope: 128,
+        rotated: 64,
+        value: 128,
+    }),
+    rope: Rope {
+        theta: 1e4,
+        yarn: Some(Yarn { factor: 40.0, beta_fast: 32.0, ..KIMI_YARN }),
+        ..KIMI_K2.rope
+    },
+    moe: Moe { experts: 256, scale: Some(2.5), groups: Some((8, 4)), ..KIMI_K2.moe },
+    text: Text {
+        pre: "deepseek-v3",
+        controls: &[
+            Control { id: 0, text: "<｜begin▁of▁sentence｜>", role: "bos" },
+            Control { id: 1, text: "<｜end▁of▁sentence｜>", role: "eos" },
+        ],
+    },
+    experts: "Q4_K",
+    ..KIMI_K2
+};
+
+const QWEN_TEXT: Text = Text {
+    pre: "qwen2",
+    controls: &[
+        Control { id: 151_643, text: "<|endoftext|>", role: "bos" },
+        Control { id: 151_645, text: "<|im_end|>", role: "eos" },
+    ],
+};
+
+const QWEN3_30B: Geometry = Geometry {
+    name: "qwen3-30b-a3b",
+    title: "Qwen3 30B-A3B",
+    architecture: "qwen3moe",
+    layers: 48,
+    dense_layers: 0,
+    dense_inner: 6144,
+    hidden: 2048,
+    vocab: 151_936,
+    context: 40_960,
+    norm_eps: 1e-6,
+    mixer: Mixer::Grouped(Grouped {
+        heads: 32,
+        kv_heads: 4,
+        head: 128,
+        norms: Norms::Head,
+        biases: Biases::None,
+        window: None,
+    }),
+    rope: Rope { dims: 128, theta: 1e6, yarn: None, sections: None },
+    moe: Moe {
+        experts: 128,
+        top_k: 8,
+        inner: 768,
+        shared: Shared::None,
+        gating: None,
+        normalise: None,
+        scale: None,
+        bias: false,
+        groups: None,
+    },
+    second_norm: "ffn_norm",
+    text: QWEN_TEXT,
+    experts: "Q4_K",
+    trunk: "Q8_0",
+};
+
+const QWEN35_397B: Geometry = Geometry {
+    name: "qwen3.5-397b-a17b",
+    title: "Qwen3.5 397B-A17B, its text part",
+    architecture: "qwen35moe",
+    layers: 60,
+    dense_inner: 0,
+    hidden: 4096,
+    vocab: 248_320,
+    context: 262_144,
+    mixer: Mixer::Alternating(Alternating {
+        grouped: Grouped {
+            heads: 32,
+            kv_heads: 2,
+            head: 256,
+            norms: Norms::Head,
+            biases: Biases::None,
+            window: None,
+        },
+        interval: 4,
+        key_heads: 16,
+        value_heads: 64,
+        width: 128,
+        kernel: 4,
+    }),
+    rope: Rope { dims: 64, theta: 1e7, yarn: None, sections: Some([11, 11, 10, 0]) },
+    moe: Moe { experts: 512, top_k: 10, inner: 1024, shared: Shared::Gated(1024), ..QWEN3_30B.moe },
+    second_norm: "post_attention_norm",
+    text: Text {
+        pre: "qwen35",
+        controls: &[
+            Control { id: 248_044, text: "<|endoftext|>", role: "bos" },
+            Control { id: 248_046, text: "<|im_end|>", role: "eos" },
+        ],
+    },
+    ..QWEN3_30B
+};
+
+const GPT_OSS_120B: Geometry = Geometry {
+    name: "gpt-oss-120b",
+    title: "gpt-oss-120b",
+    architecture: "gpt-oss",
+    layers: 36,
+    dense_inner: 2880,
+    hidden: 2880,
+    vocab: 201_088,
+    context: 131_072,
+    norm_eps: 1e-5,
+    mixer: Mixer::Grouped(Grouped {
+        heads: 64,
+        kv_heads: 8,
+        head: 64,
+        norms: Norms::None,
+        biases: Biases::All,
+        window: Some(128),
+    }),
+    rope: Rope {
+        dims: 64,
+        theta: 150_000.0,
+        yarn: Some(Yarn {
+            factor: 32.0,
+            original: 4096,
+            beta_fast: 32.0,
+            beta_slow: 1.0,
+            log_multiplier: None,
+        }),
+        sections: None,
+    },
+    moe: Moe { top_k: 4, inner: 2880, ..QWEN3_30B.moe },
+    second_norm: "post_attention_norm",
+    text: Text {
+        pre: "gpt-4o",
+        controls: &[
+            Control { id: 199_998, text: "<|startoftext|>", role: "bos" },
+            Control { id: 200_002, text: "<|return|>", role: "eos" },
+        ],
+    },
+    experts: "MXFP4",
+    ..QWEN3_30B
+};
+
+const GLM_46: Geometry = Geometry {
+    name: "glm-4.6",
+    title: "GLM-4.6; 4.5 and 4.7 have the same sizes",
+    architecture: "glm4moe",
+    layers: 92,
+    dense_layers: 3,
+    dense_inner: 12288,
+    hidden: 5120,
+    vocab: 151_552,
+    context: 202_752,
+    norm_eps: 1e-5,
+    mixer: Mixer::Grouped(Grouped {
+        heads: 96,
+        kv_heads: 8,
+        head: 128,
+        norms: Norms::Head,
+        biases: Biases::Input,
+        window: None,
+    }),
+    rope: Rope { dims: 64, theta: 1e6, yarn: None, sections: None },
+    moe: Moe {
+        experts: 160,
+        inner: 1536,
+        shared: Shared::Count(1),
+        gating: Some(2),
+        normalise: Some(true),
+        scale: Some(2.5),
+        bias: true,
+        ..QWEN3_30B.moe
+    },
+    second_norm: "post_attention_norm",
+    text: Text {
+        pre: "glm4",
+        controls: &[
+            Control { id: 151_331, text: "[gMASK]", role: "bos" },
+            Control { id: 151_329, text: "<|endoftext|>", role: "eos" },
+            Control { id: 151_336, text: "<|user|>", role: "eot" },
+        ],
+    },
+    ..QWEN3_30B
+};
+
+const MINIMAX_M2: Geometry = Geometry {
+    name: "minimax-m2",
+    title: "MiniMax M2; M2.1, M2.5 and M2.7 have the same sizes",
+    architecture: "minimax-m2",
+    layers: 62,
+    dense_inner: 1536,
+    hidden: 3072,
+    vocab: 200_064,
+    context: 196_608,
+    mixer: Mixer::Grouped(Grouped {
+        heads: 48,
+        kv_heads: 8,
+        head: 128,
+        norms: Norms::Row,
+        biases: Biases::None,
+        window: None,
+    }),
+    rope: Rope { dims: 64, theta: 5e6, yarn: None, sections: None },
+    moe: Moe { experts: 256, inner: 1536, gating: Some(2), bias: true, ..QWEN3_30B.moe },
+    text: Text {
+        pre: "minimax-m2",
+        controls: &[
+            Control { id: 200_034, text: "]~!b[", role: "bos" },
+            Control { id: 200_020, text: "[e~[", role: "eos" },
+        ],
+    },
+    ..QWEN3_30B
+};
+
+/// Small experts, as those of Qwen3 30B-A3B, behind latent attention.
+const DEEPSEEK_30B: Geometry = Geometry {
+    name: "deepseek-30b-a3b",
+    title: "a stand-in: experts as those of Qwen3 30B-A3B, in DeepSeek V3's architecture",
+    layers: 48,
+    dense_layers: 0,
+    dense_inner: 6144,
+    hidden: 2048,
+    vocab: 151_936,
+    context: 40_960,
+    mixer: Mixer::Latent(Latent {
+        heads: 32,
+        query_rank: 768,
+        latent: 512,
+        nope: 128,
+        rotated: 64,
+        value: 128,
+    }),
+    rope: Rope { dims: 64, theta: 1e6, yarn: None, sections: None },
+    moe: Moe { experts: 128, inner: 768, scale: Some(1.0), ..KIMI_K2.moe },
+    text: QWEN_TEXT,
+    experts: "Q4_K",
+    ..KIMI_K2
+};
+
+/// Every block of DeepSeek V3 in a few MB, for tests and for a first try.
+const DEEPSEEK_TINY: Geometry = Geometry {
+    name: "deepseek-tiny",
+    title: "a stand-in of a few MB: every block of DeepSeek V3",
+    layers: 4,
+    dense_layers: 1,
+    dense_inner: 512,
+    hidden: 256,
+    vocab: 1024,
+    context: 4096,
+    mixer: Mixer::Latent(Latent { heads: 4, query_rank: 64, latent: 64, nope: 32, rotated: 32, value: 32 }),
+    rope: Rope { dims: 32, theta: 1e4, yarn: None, sections: None },
+    moe: Moe { experts: 32, top_k: 4, inner: 256, scale: Some(1.0), ..KIMI_K2.moe },
+    text: Text {
+        pre: "deepseek-v3",
+        controls: &[
+            Control { id: 0, text: "<｜begin▁of▁sentence｜>", role: "bos" },
+            Control { id: 1, text: "<｜end▁of▁sentence｜>", role: "eos" },
+        ],
+    },
+    ..KIMI_K2
+};

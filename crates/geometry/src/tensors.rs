@@ -1,0 +1,228 @@
+//! The tensors of a geometry, by the names llama.cpp's converter gives them, and what each is filled with.
+
+use formats::gguf::types::{Block, GgmlType};
+use formats::gguf::write::Tensor;
+
+use crate::fillings::fallback;
+use crate::shape::{Alternating, Biases, Geometry, Grouped, Latent, Mixer, Norms, Shared};
+
+/// A tensor to be written.
+#[derive(Clone, Debug)]
+pub(crate) struct Planned {
+    pub tensor: Tensor,
+    pub of: &'static GgmlType,
+    pub fill: Fill,
+    /// Part of routed experts.
+    pub routed: bool,
+}
+
+/// What a tensor is filled with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Fill {
+    /// Random values that make of inputs of size 1 outputs of this size.
+    Gain(f32),
+    /// Random values of this size.
+    Size(f32),
+    /// Random values below 0: how fast a recurrent state fades.
+    Decay,
+    /// 1.
+    Ones,
+    /// 0.
+    Zeros,
+    /// A router's, so that experts are used as often as was asked.
+    Router,
+}
+
+/// What layers add to the residual stream, beside an embedding of size 1: so that a stream of 61 layers stays of the
+/// same order, and what one layer sees resembles what the next one will, as in real models.
+const BRANCH: f32 = 0.5;
+
+/// All tensors of the first `layers` layers, with routed experts in the type `experts` and other matrices in `trunk`.
+pub(crate) fn tensors(
+    geometry: &Geometry,
+    layers: usize,
+    experts: &'static GgmlType,
+    trunk: &'static GgmlType,
+) -> Vec<Planned> {
+    let mut list = List { all: Vec::new(), layer: None, experts, trunk };
+    list.matrix("token_embd", &[geometry.vocab, geometry.hidden], Fill::Size(1.0));
+    for layer in 0..layers {
+        list.layer = Some(layer);
+        list.vector("attn_norm.weight", geometry.hidden, Fill::Ones);
+        list.mixer(geometry, layer);
+        list.vector(&format!("{}.weight", geometry.second_norm), geometry.hidden, Fill::Ones);
+        if layer < geometry.dense_layers { list.dense(geometry) } else { list.moe(geometry) }
+    }
+    list.layer = None;
+    list.vector("output_norm.weight", geometry.hidden, Fill::Ones);
+    list.matrix("output", &[geometry.vocab, geometry.hidden], Fill::Gain(1.0));
+    list.all
+}
+
+struct List {
+    all: Vec<Planned>,
+    layer: Option<usize>,
+    experts: &'static GgmlType,
+    trunk: &'static GgmlType,
+}
+
+impl List {
+    fn mixer(&mut self, geometry: &Geometry, layer: usize) {
+        let hidden = geometry.hidden;
+        match geometry.mixer {
+            Mixer::Latent(Latent { heads, query_rank, latent, nope, rotated, value }) => {
+                self.matrix("attn_q_a", &[query_rank, hidden], Fill::Gain(1.0));
+                self.vector("attn_q_a_norm.weight", query_rank, Fill::Ones);
+                self.matrix("attn_q_b", &[heads * (nope + rotated), query_rank], Fill::Gain(1.0));
+                self.matrix("attn_kv_a_mqa", &[latent + rotated, hidden], Fill::Gain(1.0));
+                self.vector("attn_kv_a_norm.weight", latent, Fill::Ones);
+                self.matrix("attn_k_b", &[heads, latent, nope], Fill::Gain(1.0));
+                self.matrix("attn_v_b", &[heads, value, latent], Fill::Gain(1.0));
+                self.matrix("attn_output", &[hidden, heads * value], Fill::Gain(BRANCH));
+            }
+            Mixer::Grouped(grouped) => self.grouped(hidden, &grouped, 1),
+            Mixer::Alternating(Alternating { grouped, interval, .. })
+                if (layer + 1).is_multiple_of(interval) =>
+            {
+                self.grouped(hidden, &grouped, 2);
+            }
+            Mixer::Alternating(Alternating { key_heads, value_heads, width, kernel, .. }) => {
+                let values = value_heads * width;
+                let channels = 2 * key_heads * width + values;
+                self.matrix("attn_qkv", &[channels, hidden], Fill::Gain(1.0));
+                self.matrix("attn_gate", &[values, hidden], Fill::Gain(1.0));
+                self.plain("ssm_conv1d.weight", &[channels, kernel], Fill::Gain(1.0));
+                self.vector("ssm_dt.bias", value_heads, Fill::Size(0.1));
+                self.vector("ssm_a", value_heads, Fill::Decay);
+                self.matrix("ssm_beta", &[value_heads, hidden], Fill::Gain(1.0));
+                self.matrix("ssm_alpha", &[value_heads, hidden], Fill::Gain(1.0));
+                self.vector("ssm_norm.weight", width, Fill::Ones);
+                self.matrix("ssm_out", &[hidden, values], Fill::Gain(BRANCH));
+            }
+        }
+    }
+
+    /// Grouped-query attention; `parts` is 2 when queries come with a gate of their own width.
+    fn grouped(&mut self, hidden: usize, of: &Grouped, parts: usize) {
+        let (queries, keys) = (of.heads * of.head, of.kv_heads * of.head);
+        for (name, rows) in [("attn_q", parts * queries), ("attn_k", keys), ("attn_v", keys)] {
+            self.matrix(name, &[rows, hidden], Fill::Gain(1.0));
+            if of.biases != Biases::None {
+                self.vector(&format!("{name}.bias"), rows, Fill::Size(0.1));
+            }
+        }
+        self.matrix("attn_output", &[hidden, queries], Fill::Gain(BRANCH));
+        if of.biases == Biases::All {
+            self.vector("attn_output.bias", hidden, Fill::Size(0.01));
+        }
+        match of.norms {
+            Norms::None => {}
+            Norms::Head => {
+                self.vector("attn_q_norm.weight", of.head, Fill::Ones);
+                self.vector("attn_k_norm.weight", of.head, Fill::Ones);
+            }
+            Norms::Row => {
+                self.vector("attn_q_norm.weight", queries, Fill::Ones);
+                self.vector("attn_k_norm.weight", keys, Fill::Ones);
+            }
+        }
+        if of.window.is_some() {
+            self.vector("attn_sinks.weight", of.heads, Fill::Size(1.0));
+        }
+    }
+
+    fn dense(&mut self, geometry: &Geometry) {
+        let (hidden, inner) = (geometry.hidden, geometry.dense_inner);
+        self.matrix("ffn_gate", &[inner, hidden], Fill::Gain(1.0));
+        self.matrix("ffn_up", &[inner, hidden], Fill::Gain(1.0));
+        self.matrix("ffn_down", &[hidden, inner], Fill::Gain(BRANCH));
+    }
+
+    fn moe(&mut self, geometry: &Geometry) {
+        let (hidden, moe) = (geometry.hidden, &geometry.moe);
+        self.plain("ffn_gate_inp.weight", &[moe.experts, hidden], Fill::Router);
+        if moe.bias {
+            self.vector("exp_probs_b.bias", moe.experts, Fill::Zeros);
+        }
+        let shapes = [
+            ("gate", moe.inner, hidden, 1.0),
+            ("up", moe.inner, hidden, 1.0),
+            ("down", hidden, moe.inner, BRANCH),
+        ];
+        for (name, rows, cols, gain) in shapes {
+            self.stack(&format!("ffn_{name}_exps"), &[moe.experts, rows, cols], gain);
+        }
+        if matches!(geometry.mixer, Mixer::Grouped(Grouped { biases: Biases::All, .. })) {
+            self.vector("ffn_gate_inp.bias", moe.experts, Fill::Zeros);
+            for (name, rows, _, _) in shapes {
+                self.expert_biases(&format!("ffn_{name}_exps.bias"), &[moe.experts, rows]);
+            }
+        }
+        let shared = moe.shared_inner();
+        if shared > 0 {
+            self.matrix("ffn_gate_shexp", &[shared, hidden], Fill::Gain(1.0));
+            self.matrix("ffn_up_shexp", &[shared, hidden], Fill::Gain(1.0));
+            self.matrix("ffn_down_shexp", &[hidden, shared], Fill::Gain(BRANCH));
+        }
+        if let Shared::Gated(_) = moe.shared {
+            self.plain("ffn_gate_inp_shexp.weight", &[hidden], Fill::Gain(1.0));
+        }
+    }
+
+    /// A matrix of the trunk; a token's row of it when it is the embedding.
+    fn matrix(&mut self, name: &str, shape: &[usize], fill: Fill) {
+        let of = fallback(self.trunk, shape.last().copied().unwrap_or(1) as u64);
+        self.push(&format!("{name}.weight"), shape, of, fill, false);
+    }
+
+    /// One matrix of all routed experts.
+    fn stack(&mut self, name: &str, shape: &[usize], gain: f32) {
+        self.push(&format!("{name}.weight"), shape, self.experts, Fill::Gain(gain), true);
+    }
+
+    fn expert_biases(&mut self, name: &str, shape: &[usize]) {
+        self.push(name, shape, &F32, Fill::Size(0.01), true);
+    }
+
+    fn vector(&mut self, name: &str, len: usize, fill: Fill) {
+        self.plain(name, &[len], fill);
+    }
+
+    fn plain(&mut self, name: &str, shape: &[usize], fill: Fill) {
+        self.push(name, shape, &F32, fill, false);
+    }
+
+    fn push(&mut self, name: &str, shape: &[usize], of: &'static GgmlType, fill: Fill, routed: bool) {
+        let name = self.layer.map_or(name.to_owned(), |layer| format!("blk.{layer}.{name}"));
+        let shape = shape.iter().map(|size| *size as u64).collect();
+        self.all.push(Planned { tensor: Tensor { name, element: of.element(), shape }, of, fill, routed });
+    }
+}
+
+/// What is never quantized: norms, routers, biases, convolutions.
+static F32: GgmlType = GgmlType { id: 0, name: "F32", block: Some(Block { len: 1, bytes: 4 }) };
+
+impl Planned {
+    /// Numbers in it.
+    pub fn values(&self) -> u64 {
+        self.tensor.shape.iter().product()
+    }
+
+    /// Bytes of it.
+    pub fn bytes(&self) -> u64 {
+        self.of.block.map_or(0, |block| self.values() / block.len * block.bytes)
+    }
+
+    /// Whether every token needs all of it: the embedding gives a token one row.
+    pub fn is_resident(&self) -> bool {
+        !self.routed && self.tensor.name != "token_embd.weight"
+    }
+
+    /// Whether its numbers are made one by one, not taken from blocks that repeat.
+    pub fn is_fresh(&self) -> bool {
+        self.of.name == F32.name && self.values() <= FRESH_MAX
+    }
+}
+
+/// More than any published router has; a whole trunk in f32 is not made one by one.
+const FRESH_MAX: u64 = 1 << 22;

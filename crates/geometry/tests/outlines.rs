@@ -1,0 +1,126 @@
+//! Outlines against what is published about the models, and the files against their outlines.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::path::PathBuf;
+
+use formats::gguf::read_header;
+use geometry::{ALL, Choice, Geometry, Outline, by_name};
+
+/// Billions of weights, without layers that only predict several tokens ahead and without vision.
+const PUBLISHED: &[(&str, f64)] = &[
+    ("kimi-k2", 1026.41),
+    ("kimi-k2.5", 1026.41),
+    ("deepseek-v3", 671.03),
+    ("qwen3.5-397b-a17b", 396.35),
+    ("qwen3-30b-a3b", 30.53),
+    ("gpt-oss-120b", 116.83),
+    ("glm-4.6", 352.80),
+    ("minimax-m2", 228.69),
+];
+
+#[test]
+fn a_geometry_has_as_many_weights_as_the_published_model() {
+    for (name, billions) in PUBLISHED {
+        let outline = Outline::new(by_name(name).unwrap(), &Choice::default()).unwrap();
+        let found = outline.parameters() as f64 / 1e9;
+        assert!((found - billions).abs() < 0.006, "{name}: {found} of {billions}");
+    }
+}
+
+/// Every block of a geometry in a few MB.
+fn shrunk(geometry: &Geometry) -> &'static Geometry {
+    use geometry::{Alternating, Grouped, Latent, Mixer, Shared};
+    let mut small = geometry.clone();
+    let grouped = |of: Grouped| Grouped { heads: 4, kv_heads: 2, head: 64, ..of };
+    (small.layers, small.hidden, small.vocab) = (small.dense_layers + 4, 256, 512);
+    small.dense_inner = small.dense_inner.min(256);
+    (small.moe.experts, small.moe.top_k, small.moe.inner) = (16, 4, 256);
+    if let Shared::Gated(_) = small.moe.shared {
+        small.moe.shared = Shared::Gated(256);
+    }
+    small.moe.groups = small.moe.groups.map(|(groups, used)| (groups.min(4), used.min(2)));
+    small.text.controls = &[];
+    small.mixer = match small.mixer {
+        Mixer::Latent(of) => Mixer::Latent(Latent { heads: 4, query_rank: 64, latent: 64, ..of }),
+        Mixer::Grouped(of) => Mixer::Grouped(grouped(of)),
+        Mixer::Alternating(of) => Mixer::Alternating(Alternating {
+            grouped: grouped(of.grouped),
+            key_heads: 2,
+            value_heads: 4,
+            ..of
+        }),
+    };
+    small.rope.dims = small.rope.dims.min(64);
+    Box::leak(Box::new(small))
+}
+
+fn written(outline: &Outline) -> Vec<u8> {
+    let mut file = Vec::new();
+    outline.write(&mut file, &mut |_| Ok(())).unwrap();
+    file
+}
+
+#[test]
+fn a_file_is_what_its_outline_says() {
+    for geometry in ALL {
+        let outline = Outline::new(shrunk(geometry), &Choice::default()).unwrap();
+        let file = written(&outline);
+        assert_eq!(file.len() as u64, outline.bytes(), "{}", geometry.name);
+        let header = read_header(file.as_slice(), base::FileId(0), file.len() as u64).unwrap();
+        let planned = outline.checkpoint(PathBuf::from("x.gguf")).unwrap();
+        assert_eq!(header.tensors, planned.tensors, "{}", geometry.name);
+        assert_eq!(header.metadata, planned.metadata, "{}", geometry.name);
+        let bytes: u64 = planned.tensors.iter().map(|tensor| tensor.extent.len).sum();
+        let embedding = planned.tensors.iter().find(|tensor| tensor.name == "token_embd.weight").unwrap();
+        assert_eq!(outline.trunk_bytes() + outline.expert_bytes() + embedding.extent.len, bytes);
+    }
+}
+
+#[test]
+fn progress_tells_every_byte_and_its_error_ends_the_writing() {
+    let outline = Outline::new(by_name("deepseek-tiny").unwrap(), &Choice::default()).unwrap();
+    let mut last = 0;
+    outline
+        .write(std::io::sink(), &mut |done| {
+            last = done;
+            Ok(())
+        })
+        .unwrap();
+    assert!(outline.bytes() - last < 32 * 200, "{last} of {}", outline.bytes());
+    let mut calls = 0;
+    let ended = outline.write(std::io::sink(), &mut |_| {
+        calls += 1;
+        if calls == 3 { Err(base::Error::cancelled()) } else { Ok(()) }
+    });
+    assert_eq!(ended.unwrap_err().kind(), base::Kind::Cancelled);
+    assert_eq!(calls, 3);
+}
+
+#[test]
+fn the_seed_decides_every_byte() {
+    let tiny = by_name("deepseek-tiny").unwrap();
+    let of =
+        |seed| written(&Outline::new(tiny, &Choice { seed, layers: Some(2), ..Choice::default() }).unwrap());
+    assert!(of(1) == of(1));
+    assert!(of(1) != of(2));
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_what_can() {
+    let cases: &[(&str, Choice, &str)] = &[
+        ("kimi-k2", Choice { layers: Some(0), ..Choice::default() }, "2 to 61"),
+        ("kimi-k2", Choice { layers: Some(1), ..Choice::default() }, "2 to 61"),
+        ("minimax-m2", Choice { layers: Some(63), ..Choice::default() }, "1 to 62"),
+        ("gpt-oss-120b", Choice { experts: Some("Q4_K".into()), ..Choice::default() }, "rows of 2880"),
+        ("kimi-k2", Choice { trunk: Some("Q9_9".into()), ..Choice::default() }, "Q8_0"),
+        ("kimi-k2", Choice { experts: Some("I32".into()), ..Choice::default() }, "`I32`"),
+        ("kimi-k2", Choice { skew: -1.0, ..Choice::default() }, "skew"),
+        ("kimi-k2", Choice { skew: f64::NAN, ..Choice::default() }, "skew"),
+    ];
+    for (name, choice, expected) in cases {
+        let error = Outline::new(by_name(name).unwrap(), choice).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    assert!(by_name("kimi-k9").unwrap_err().to_string().contains("kimi-k2.5"));
+    assert_eq!(by_name("Kimi-K2").unwrap().name, "kimi-k2");
+}
