@@ -239,9 +239,15 @@ pub struct ChatArgs {
 
 /// `tidemill plan`.
 #[derive(ClapArgs)]
+#[command(after_help = plan_help())]
 pub struct PlanArgs {
-    /// The model
+    /// The model; or the name of a geometry, to plan before the download
     pub model: String,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+    /// Of a geometry: a folder on the drive where it would lie [default: the current one]
+    #[arg(long, value_name = "DIR")]
+    pub drive: Option<PathBuf>,
     /// One JSON object
     #[arg(long)]
     pub json: bool,
@@ -330,14 +336,9 @@ pub struct DoctorArgs {
     pub json: bool,
 }
 
-/// `tidemill synth`.
+/// Which of a geometry's files is meant.
 #[derive(ClapArgs)]
-#[command(after_help = synth_help())]
-pub struct SynthArgs {
-    /// The model whose shapes are taken
-    pub geometry: String,
-    /// The GGUF file to write; it must not exist
-    pub out: PathBuf,
+pub struct ShapeArgs {
     /// Only the first N of its layers
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub layers: Option<usize>,
@@ -347,6 +348,31 @@ pub struct SynthArgs {
     /// Weight format of all other matrices [default: Q8_0]
     #[arg(long, value_name = "QUANT")]
     pub trunk: Option<String>,
+}
+
+impl ShapeArgs {
+    /// Whether anything was.
+    pub fn is_chosen(&self) -> bool {
+        self.layers.is_some() || self.experts.is_some() || self.trunk.is_some()
+    }
+
+    /// The same as a geometry takes it.
+    pub fn choice(&self) -> geometry::Choice {
+        let (experts, trunk) = (self.experts.clone(), self.trunk.clone());
+        geometry::Choice { layers: self.layers, experts, trunk, ..geometry::Choice::default() }
+    }
+}
+
+/// `tidemill synth`.
+#[derive(ClapArgs)]
+#[command(after_help = synth_help())]
+pub struct SynthArgs {
+    /// The model whose shapes are taken
+    pub geometry: String,
+    /// The GGUF file to write; it must not exist
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
     /// Use the expert of rank r in proportion to 1/r^S; 0 is uniform
     #[arg(long, value_name = "S", default_value_t = 0.0, allow_negative_numbers = true)]
     pub skew: f64,
@@ -364,21 +390,27 @@ pub struct SynthArgs {
 impl SynthArgs {
     /// The same as a geometry takes it.
     pub fn choice(&self) -> geometry::Choice {
-        geometry::Choice {
-            layers: self.layers,
-            experts: self.experts.clone(),
-            trunk: self.trunk.clone(),
-            skew: self.skew,
-            seed: self.seed,
-        }
+        geometry::Choice { skew: self.skew, seed: self.seed, ..self.shape.choice() }
     }
 }
 
-fn synth_help() -> String {
-    let row = |geometry: &&geometry::Geometry| format!("  {:<19}{}\n", geometry.name, geometry.title);
-    let geometries: String = geometry::ALL.iter().map(row).collect();
+fn plan_help() -> String {
     format!(
-        "Geometries:\n{geometries}\nExamples:\n  tidemill synth kimi-k2 k2-5.gguf --layers 5        42 GB: 1 layer \
-         without experts, 4 with\n  tidemill synth deepseek-30b-a3b small.gguf --layers 8 --experts Q2_K"
+        "{}\nExamples:\n  tidemill plan kimi-k2.5 --memory 64GiB\n  tidemill plan minimax-m2 --experts Q2_K --drive /mnt/nvme",
+        geometries()
     )
+}
+
+fn synth_help() -> String {
+    format!(
+        "{}\nExamples:\n  tidemill synth kimi-k2 k2-5.gguf --layers 5        42 GB: 1 layer without experts, 4 with\n  \
+         tidemill synth deepseek-30b-a3b small.gguf --layers 8 --experts Q2_K",
+        geometries()
+    )
+}
+
+fn geometries() -> String {
+    let row = |geometry: &&geometry::Geometry| format!("  {:<19}{}\n", geometry.name, geometry.title);
+    let rows: String = geometry::ALL.iter().map(row).collect();
+    format!("Geometries:\n{rows}")
 }

@@ -16,6 +16,7 @@ mod tokenize;
 mod logits;
 mod eval;
 mod probe;
+mod ceiling;
 mod plan;
 mod doctor;
 mod synth;

@@ -1,24 +1,29 @@
 //! `tidemill plan`: what will be resident, what streamed, and how fast this machine can be with it.
+//!
+//! Of a model on the drive, or of one that is only known by its sizes: then the file that it would be is planned with.
 
-use base::{ByteSize, Result};
+use std::path::{Path, PathBuf};
+
+use base::{ByteSize, Error, Kind, Result};
+use geometry::{Geometry, Outline};
 use serde_json::json;
-use tidemill::{MemoryPlan, Opened};
+use tidemill::{Demand, MemoryPlan, Opened, Options, Sizes, Traffic, machine};
 
 use crate::args::PlanArgs;
+use crate::ceiling::{Ceiling, Rates};
 use crate::{models, probe, terminal};
 
 pub fn plan(args: &PlanArgs) -> Result<()> {
-    let opened = Opened::read(&models::resolve(&args.model)?)?;
-    let options = args.engine.options();
-    let plan = opened.plan(&options)?;
-    let traffic = opened.traffic();
-    let rates = Rates {
-        memory: probe::memory(args.engine.threads.map_or_else(tidemill::machine::cores, usize::from))?,
-        drive: probe::model_drive(&opened)?,
+    let planned = match subject(args)? {
+        Subject::Files(path) => of_files(args, &path)?,
+        Subject::Sizes(geometry) => of_sizes(args, geometry)?,
     };
-    let ceiling = Ceiling::new(&plan, &traffic, &rates);
+    let Planned { plan, traffic, rates, title, runs } = &planned;
+    let ceiling = Ceiling::new(plan, traffic, rates);
     if args.json {
         return terminal::json(&json!({
+            "title": title,
+            "runs": runs,
             "memory_budget": plan.budget,
             "minimum_memory": plan.minimum,
             "process_bytes": plan.process,
@@ -37,36 +42,112 @@ pub fn plan(args: &PlanArgs) -> Result<()> {
             "limited_by": ceiling.limited_by,
         }));
     }
-    terminal::answer(&table(&plan, &traffic, &rates, &ceiling))
+    let heading = title.as_ref().map_or(String::new(), |title| format!("{title}\n\n"));
+    terminal::answer(&format!("{heading}{}", table(plan, traffic, rates, &ceiling)))
 }
 
-/// What this machine's drive and memory do, in bytes a second.
-struct Rates {
-    /// `None` when the model is too small, or the drive would not be read past the page cache.
-    drive: Option<u64>,
-    memory: u64,
+/// What was named.
+enum Subject {
+    Files(PathBuf),
+    Sizes(&'static Geometry),
 }
 
-/// Tokens a second that no engine can exceed here.
-struct Ceiling {
-    /// Share of a token's experts that are not in the pool when routing is uniform: the worst case.
-    missed: f64,
-    /// `None` when every expert fits, or the drive was not measured.
-    drive: Option<f64>,
-    memory: f64,
-    limited_by: &'static str,
-}
-
-impl Ceiling {
-    fn new(plan: &MemoryPlan, traffic: &tidemill::Traffic, rates: &Rates) -> Self {
-        let held = plan.pool as f64 / traffic.experts_total.max(1) as f64;
-        let missed = (1.0 - held).max(0.0);
-        let memory = rates.memory as f64 / (traffic.trunk_per_token + traffic.experts_per_token) as f64;
-        let read = missed * traffic.experts_per_token as f64;
-        let drive = rates.drive.filter(|_| read > 0.0).map(|rate| rate as f64 / read);
-        let limited_by = if drive.is_some_and(|drive| drive < memory) { "drive" } else { "memory" };
-        Self { missed, drive, memory, limited_by }
+/// A file or folder wins over a geometry of the same name.
+fn subject(args: &PlanArgs) -> Result<Subject> {
+    if models::is_model(&args.model) {
+        if args.shape.is_chosen() {
+            return Err(Error::input(format!(
+                "{} is a file or folder; --layers, --experts and --trunk choose what a geometry would be",
+                args.model
+            )));
+        }
+        return models::resolve(&args.model).map(Subject::Files);
     }
+    let found = geometry::by_name(&args.model).map(Subject::Sizes);
+    found.map_err(|error| Error::input(format!("{}: no such file or folder, and {error}", args.model)))
+}
+
+/// All that is told.
+struct Planned {
+    plan: MemoryPlan,
+    traffic: Traffic,
+    rates: Rates,
+    /// What was planned with, when it is no file.
+    title: Option<String>,
+    /// Whether this engine runs it.
+    runs: bool,
+}
+
+fn of_files(args: &PlanArgs, path: &Path) -> Result<Planned> {
+    let opened = Opened::read(path)?;
+    let plan = opened.plan(&args.engine.options())?;
+    let rates = Rates { memory: probe::memory(threads(args))?, drive: probe::model_drive(&opened)? };
+    Ok(Planned { plan, traffic: opened.traffic(), rates, title: None, runs: true })
+}
+
+/// As of files where the engine runs the family; else by what every family has, and a guess at the scratch.
+fn of_sizes(args: &PlanArgs, geometry: &'static Geometry) -> Result<Planned> {
+    let outline = Outline::new(geometry, &args.shape.choice())?;
+    let path = PathBuf::from(format!("{}.gguf", geometry.name));
+    let options = args.engine.options();
+    let (plan, traffic, runs) = match Opened::of(&path, outline.checkpoint(path.clone())?) {
+        Ok(opened) => (opened.plan(&options)?, opened.traffic(), true),
+        Err(error) if error.kind() == Kind::Unsupported => {
+            if !args.json {
+                terminal::note(&format!(
+                    "note: this engine does not run it yet, so scratch is an estimate: {error}"
+                ));
+            }
+            (estimate(geometry, &outline, &options)?, traffic(geometry, &outline), false)
+        }
+        Err(error) => return Err(error),
+    };
+    let drive =
+        if plan.pool < traffic.experts_total { drive(args, outline.expert_read_bytes())? } else { None };
+    let rates = Rates { memory: probe::memory(threads(args))?, drive };
+    let title = format!(
+        "{}: {}, {:.1} billion weights in a file of {}",
+        geometry.name,
+        geometry.title,
+        outline.parameters() as f64 / 1e9,
+        ByteSize(outline.bytes())
+    );
+    Ok(Planned { plan, traffic, rates, title: Some(title), runs })
+}
+
+fn threads(args: &PlanArgs) -> usize {
+    args.engine.threads.map_or_else(machine::cores, usize::from)
+}
+
+/// The drive that the model would lie on. Where nobody named one and the current folder cannot be written, none.
+fn drive(args: &PlanArgs, read_bytes: u64) -> Result<Option<u64>> {
+    let folder = args.drive.as_deref().unwrap_or(Path::new("."));
+    match probe::folder_drive(folder, read_bytes, args.json || args.engine.quiet) {
+        Err(_) if args.drive.is_none() => Ok(None),
+        measured => measured,
+    }
+}
+
+fn estimate(geometry: &Geometry, outline: &Outline, options: &Options) -> Result<MemoryPlan> {
+    let demand = Demand::of(options, geometry.context)?;
+    let one = outline.expert_bytes() / outline.expert_count().max(1);
+    MemoryPlan::fit(
+        &Sizes {
+            trunk: outline.trunk_bytes(),
+            kv_per_token: (outline.kv_values_per_token() * size_of::<f32>()) as u64,
+            scratch: &|tokens| (outline.pass_values(tokens) * size_of::<f32>()) as u64,
+            pool_minimum: one,
+            pool_maximum: outline.expert_bytes(),
+        },
+        &demand,
+    )
+}
+
+fn traffic(geometry: &Geometry, outline: &Outline) -> Traffic {
+    let moe = &geometry.moe;
+    let experts_total = outline.expert_bytes();
+    let experts_per_token = (experts_total as f64 * moe.top_k as f64 / moe.experts as f64) as u64;
+    Traffic { experts_total, experts_per_token, trunk_per_token: outline.trunk_bytes() }
 }
 
 fn table(plan: &MemoryPlan, traffic: &tidemill::Traffic, rates: &Rates, ceiling: &Ceiling) -> String {

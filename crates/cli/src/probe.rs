@@ -10,6 +10,8 @@ use disk::{Disk, Files, Io, IoChoice, Priority, ReadRequest, ThreadedDisk, lay_o
 use kernels::Threads;
 use tidemill::{Opened, machine};
 
+use crate::terminal::{BYTES, progress};
+
 /// More than the last-level cache of any machine this runs on would be best; this is what fits next to a model.
 const MEMORY_BYTES: usize = 256 << 20;
 /// Threads take memory in this many parts.
@@ -78,6 +80,22 @@ pub fn model_drive(opened: &Opened) -> Result<Option<u64>> {
     if files.io() != Io::Direct {
         return Ok(None);
     }
+    drive(files, &records, disk::READERS).map(|drive| Some(drive.bytes_per_second))
+}
+
+/// What the drive under a folder gives for reads of this size, from a file written there for the purpose. `None` when
+/// that would measure the page cache instead.
+pub fn folder_drive(folder: &Path, read_bytes: u64, quiet: bool) -> Result<Option<u64>> {
+    let bar = progress("writing a file to read", quiet, BYTES);
+    bar.set_length(SCRATCH_BYTES);
+    let scratch = ScratchFile::create(folder, &mut |done| bar.set_position(done));
+    bar.finish_and_clear();
+    let scratch = scratch?;
+    let files = Files::open(std::slice::from_ref(&scratch.path), IoChoice::Direct)?;
+    if files.io() != Io::Direct {
+        return Ok(None);
+    }
+    let records = ScratchFile::records(read_bytes.clamp(1, SCRATCH_BYTES / 8));
     drive(files, &records, disk::READERS).map(|drive| Some(drive.bytes_per_second))
 }
 

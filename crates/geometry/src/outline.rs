@@ -98,6 +98,33 @@ impl Outline {
         self.tensors.iter().filter(|planned| planned.is_resident()).map(Planned::bytes).sum()
     }
 
+    /// Routed experts, in all layers together.
+    pub fn expert_count(&self) -> u64 {
+        let layers = self.layers - self.geometry.dense_layers;
+        (layers * self.geometry.moe.experts) as u64
+    }
+
+    /// Bytes of the largest matrix of an expert: what is read at once.
+    pub fn expert_read_bytes(&self) -> u64 {
+        let stacks = self.tensors.iter().filter(|planned| planned.routed).map(Planned::bytes);
+        stacks.max().unwrap_or(0) / self.geometry.moe.experts as u64
+    }
+
+    /// Numbers that attention keeps of each token, over all layers.
+    pub fn kv_values_per_token(&self) -> usize {
+        self.geometry.mixer.kv_values_per_token(self.layers)
+    }
+
+    /// About how many numbers a pass of so many tokens works on at once: the residual stream, the answers of every
+    /// token's experts, three rows as wide as the widest matrix, and the logits of one token.
+    pub fn pass_values(&self, tokens: usize) -> usize {
+        let Geometry { hidden, vocab, ref moe, .. } = *self.geometry;
+        let widths =
+            self.tensors.iter().filter(|planned| !planned.routed && planned.tensor.name.starts_with("blk."));
+        let widest = widths.map(|planned| planned.tensor.shape[0] as usize).max().unwrap_or(0);
+        tokens * (hidden * (3 + moe.top_k) + 3 * widest) + 2 * vocab
+    }
+
     /// The model as its headers would tell it once it is written to `path`.
     pub fn checkpoint(&self, path: PathBuf) -> Result<Checkpoint> {
         let header = read_header(self.header.as_slice(), FileId(0), self.bytes())?;

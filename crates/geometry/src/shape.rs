@@ -216,14 +216,14 @@ impl Moe {
     }
 }
 
-impl Geometry {
-    /// Numbers that attention keeps of each token, over all layers.
-    pub fn kv_values_per_token(&self) -> usize {
-        match self.mixer {
-            Mixer::Latent(latent) => self.layers * (latent.latent + latent.rotated),
-            Mixer::Grouped(grouped) => self.layers * 2 * grouped.kv_heads * grouped.head,
+impl Mixer {
+    /// Numbers that attention keeps of each token, over so many layers.
+    pub fn kv_values_per_token(&self, layers: usize) -> usize {
+        match *self {
+            Mixer::Latent(latent) => layers * (latent.latent + latent.rotated),
+            Mixer::Grouped(grouped) => layers * 2 * grouped.kv_heads * grouped.head,
             Mixer::Alternating(Alternating { grouped, interval, .. }) => {
-                self.layers / interval * 2 * grouped.kv_heads * grouped.head
+                layers / interval * 2 * grouped.kv_heads * grouped.head
             }
         }
     }

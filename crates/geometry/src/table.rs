@@ -202,7 +202,7 @@ const QWEN35_397B: Geometry = Geometry {
 
 const GPT_OSS_120B: Geometry = Geometry {
     name: "gpt-oss-120b",
-    title: "gpt-oss-120b",
+    title: "OpenAI's gpt-oss, the larger",
     architecture: "gpt-oss",
     layers: 36,
     dense_inner: 2880,

@@ -27,6 +27,22 @@ fn a_geometry_has_as_many_weights_as_the_published_model() {
     }
 }
 
+#[test]
+fn attention_keeps_as_much_of_a_token_as_published() {
+    let bytes_in_16_bits = [
+        ("kimi-k2", 70_272),
+        ("qwen3.5-397b-a17b", 30_720),
+        ("qwen3-30b-a3b", 98_304),
+        ("gpt-oss-120b", 73_728),
+        ("glm-4.6", 376_832),
+        ("minimax-m2", 253_952),
+    ];
+    for (name, bytes) in bytes_in_16_bits {
+        let outline = Outline::new(by_name(name).unwrap(), &Choice::default()).unwrap();
+        assert_eq!(2 * outline.kv_values_per_token(), bytes, "{name}");
+    }
+}
+
 /// Every block of a geometry in a few MB.
 fn shrunk(geometry: &Geometry) -> &'static Geometry {
     use geometry::{Alternating, Grouped, Latent, Mixer, Shared};

@@ -56,7 +56,7 @@ pub use base::{ByteSize, Error, Kind, Result, TokenId};
 pub use engine::{Each, Engine};
 pub use opened::{Opened, Traffic};
 pub use options::{IoMode, Options};
-pub use plan::{Demand, MemoryPlan};
+pub use plan::{Demand, MemoryPlan, Sizes};
 pub use sampler::{REPEAT_WINDOW, Sampler, Sampling, likeliest};
 pub use sequence::{Event, Finish, Request, SequenceId};
 pub use stats::{StepReport, Totals};

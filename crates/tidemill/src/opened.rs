@@ -39,8 +39,12 @@ pub struct Opened {
 impl Opened {
     /// Reads the headers of the model at `path`: a GGUF file (any shard), or a folder of safetensors.
     pub fn read(path: &Path) -> Result<Self> {
-        let (checkpoint, manifest) = Manifest::open(path)?;
-        let manifest = Arc::new(manifest);
+        Self::of(path, formats::open(path)?)
+    }
+
+    /// The same of headers that were read already, or of files that are yet to be made.
+    pub fn of(path: &Path, checkpoint: Checkpoint) -> Result<Self> {
+        let manifest = Arc::new(Manifest::new(&checkpoint)?);
         let needs = needs(&ManifestCatalogue(manifest.clone())).within(|| path.display().to_string())?;
         Ok(Self { path: path.to_owned(), checkpoint, manifest, needs })
     }
@@ -58,20 +62,6 @@ impl Opened {
     /// Forgets what only planning, inspecting and tokenizing need: the metadata and the list of tensors.
     pub(crate) fn into_parts(self) -> (Arc<Manifest>, PoolNeeds) {
         (self.manifest, self.needs)
-    }
-
-    /// Tokens that live sequences may keep together: what was asked, or a default, within what the model was made for.
-    pub fn context(&self, options: &Options) -> Result<usize> {
-        let limit = self.manifest.spec.context;
-        match options.context {
-            None => Ok(limit.min(CONTEXT_DEFAULT)),
-            Some(0) => Err(Error::input("a context of 0 tokens holds nothing")),
-            Some(asked) if asked > limit => {
-                Err(Error::input(format!("a context of {asked} tokens; the model was made for {limit}"))
-                    .hint(format!("--context {limit}")))
-            }
-            Some(asked) => Ok(asked),
-        }
     }
 
     /// Refuses tokens the model has no row for: its tokenizer may know more than it does.
@@ -101,18 +91,38 @@ impl Opened {
     /// Where the bytes of the budget will go. What the process holds by now counts, but for code that ran once, whose
     /// memory is given back.
     pub fn plan(&self, options: &Options) -> Result<MemoryPlan> {
+        let demand = Demand::of(options, self.manifest.spec.context)?;
+        MemoryPlan::new(&self.manifest, &demand, self.needs.smallest_bytes, self.needs.all_bytes)
+    }
+}
+
+impl Demand {
+    /// What `options` ask of memory, for a model that was made for `limit` tokens of context.
+    pub fn of(options: &Options, limit: usize) -> Result<Self> {
         base::release_code_pages();
-        let context = self.context(options)?;
+        let context = context(options, limit)?;
         let prompt = options.prompt.map_or(context, |prompt| prompt.clamp(1, context));
-        let demand = Demand {
+        Ok(Self {
             budget: options.budget()?,
             context,
             prompt,
             chunk_max: options.chunk.min(prompt),
             threads: threads(options),
             process: machine::resident().unwrap_or(0),
-        };
-        MemoryPlan::new(&self.manifest, &demand, self.needs.smallest_bytes, self.needs.all_bytes)
+        })
+    }
+}
+
+/// Tokens that live sequences may keep together: what was asked, or a default, within what the model was made for.
+fn context(options: &Options, limit: usize) -> Result<usize> {
+    match options.context {
+        None => Ok(limit.min(CONTEXT_DEFAULT)),
+        Some(0) => Err(Error::input("a context of 0 tokens holds nothing")),
+        Some(asked) if asked > limit => {
+            Err(Error::input(format!("a context of {asked} tokens; the model was made for {limit}"))
+                .hint(format!("--context {limit}")))
+        }
+        Some(asked) => Ok(asked),
     }
 }
 

@@ -57,16 +57,37 @@ const SLACK: u64 = 11 << 18;
 /// Chunks to choose from. Below the last, weights would be read from memory too often for too little.
 const CHUNKS: &[usize] = &[512, 256, 128, 64, 32, 16, 8];
 
+/// What a model asks of memory whatever the budget is.
+pub struct Sizes<'a> {
+    /// Bytes of the weights every token needs.
+    pub trunk: u64,
+    /// Bytes that attention keeps of each token.
+    pub kv_per_token: u64,
+    /// Bytes that a pass of so many tokens works in.
+    pub scratch: &'a dyn Fn(usize) -> u64,
+    /// Bytes of the smallest expert pool.
+    pub pool_minimum: u64,
+    /// Bytes of a pool that holds all experts.
+    pub pool_maximum: u64,
+}
+
 impl MemoryPlan {
     /// Fits `demand`, with a pool of at least `pool_minimum` bytes and no more than all experts need (`pool_maximum`).
     pub fn new(manifest: &Manifest, demand: &Demand, pool_minimum: u64, pool_maximum: u64) -> Result<Self> {
         let spec = &manifest.spec;
-        let process = demand.process + SLACK;
-        let trunk = manifest.trunk_bytes();
-        let kv = kv::bytes_per_token(spec).saturating_mul(demand.context as u64);
-        let fixed = (process + trunk).saturating_add(kv);
         let Demand { context, prompt, threads, .. } = *demand;
         let scratch = |tokens| scratch_bytes(spec, &PassSize { tokens, context, prompt, threads });
+        let (trunk, kv_per_token) = (manifest.trunk_bytes(), kv::bytes_per_token(spec));
+        Self::fit(&Sizes { trunk, kv_per_token, scratch: &scratch, pool_minimum, pool_maximum }, demand)
+    }
+
+    /// The same for a model of which only the sizes are known.
+    pub fn fit(sizes: &Sizes<'_>, demand: &Demand) -> Result<Self> {
+        let Sizes { trunk, scratch, pool_minimum, pool_maximum, .. } = *sizes;
+        let Demand { context, prompt, .. } = *demand;
+        let process = demand.process + SLACK;
+        let kv = sizes.kv_per_token.saturating_mul(context as u64);
+        let fixed = (process + trunk).saturating_add(kv);
 
         let chunks = || {
             CHUNKS.iter().copied().filter(|chunk| *chunk <= demand.chunk_max.max(CHUNKS[CHUNKS.len() - 1]))
