@@ -41,6 +41,12 @@ pub(crate) fn encode<const BYTES: usize, const LEN: usize>(
     values.as_chunks().0.iter().flat_map(encode).collect()
 }
 
+/// The `N` bytes at `bytes[at..]`.
+#[inline(always)]
+pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> &[u8; N] {
+    &bytes[at..].as_chunks().0[0]
+}
+
 /// The little-endian half at `block[at..]`, as f32.
 #[inline(always)]
 pub(crate) fn f16_at(block: &[u8], at: usize) -> f32 {

@@ -3,9 +3,9 @@
 //! Values: packed nibbles, cols/2 bytes a row, the low half first (its int32 words are these bytes in order).
 //! Scales: bf16 [rows, cols/32]. Value = (q − 8)·scale, exact in f32.
 
-use crate::Row;
 use crate::block::{end_of_block, extreme, inverse};
 use crate::float::{bf16_to_f32, f32_to_bf16};
+use crate::{Row, Strip, strip};
 
 /// Bytes of the values of one group of 32.
 pub(crate) const BYTES: usize = 16;
@@ -26,6 +26,23 @@ fn decode(codes: &[u8; BYTES], scale: f32, out: &mut [f32; 32]) {
         for (j, out) in out.iter_mut().enumerate() {
             *out = ((word >> (4 * j) & 15) as i32 - 8) as f32 * scale;
         }
+    }
+}
+
+#[inline(always)]
+pub(crate) fn strip(row: Row<'_>, index: usize, out: &mut Strip) {
+    out.of_planes(row, index, fill);
+}
+
+#[inline(always)]
+fn fill(blocks: &[[u8; BYTES]; 8], scales: &[[u8; 2]; 8], out: &mut Strip) {
+    strip::put(&mut out.scales, scales.map(|scale| bf16_to_f32(u16::from_le_bytes(scale))));
+    for (block, codes) in blocks.iter().zip(out.codes.as_chunks_mut::<32>().0) {
+        for j in 0..16 {
+            codes[2 * j] = (block[j] & 15).wrapping_sub(8) as i8;
+            codes[2 * j + 1] = (block[j] >> 4).wrapping_sub(8) as i8;
+        }
+        end_of_block();
     }
 }
 

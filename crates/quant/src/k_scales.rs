@@ -1,7 +1,7 @@
 //! What Q4_K and Q5_K share: 256 values in eight groups of 32, each with a 6-bit step and a 6-bit minimum, both in
 //! units of an f16 of the whole block. Value = (d·step)·q − (dmin·minimum).
 
-use crate::block::{inverse, range};
+use crate::block::{array, inverse, range};
 
 /// Bytes of the packed steps and minima.
 pub(crate) const BYTES: usize = 12;
@@ -12,15 +12,13 @@ pub(crate) const BYTES: usize = 12;
 /// lie in bytes 8..12, steps in the low nibble, and the upper two in the top of bytes 0..8.
 #[inline(always)]
 pub(crate) fn unpack(packed: &[u8]) -> ([f32; 8], [f32; 8]) {
-    let (mut steps, mut minima) = ([0.0; 8], [0.0; 8]);
-    for j in 0..4 {
-        let (step, minimum, rest) = (packed[j], packed[j + 4], packed[j + 8]);
-        steps[j] = f32::from(step & 63);
-        minima[j] = f32::from(minimum & 63);
-        steps[j + 4] = f32::from(rest & 15 | step >> 6 << 4);
-        minima[j + 4] = f32::from(rest >> 4 | minimum >> 6 << 4);
-    }
-    (steps, minima)
+    let [steps, minima, rest] = [0, 4, 8].map(|at| u32::from_le_bytes(*array(packed, at)));
+    let join = |first: u32, rest: u32| {
+        let (low, high) = (first & 0x3f3f_3f3f, rest & 0x0f0f_0f0f | (first >> 6 & 0x0303_0303) << 4);
+        let bytes = (u64::from(low) | u64::from(high) << 32).to_le_bytes();
+        bytes.map(f32::from)
+    };
+    (join(steps, rest), join(minima, rest >> 4))
 }
 
 fn pack(steps: &[u8; 8], minima: &[u8; 8]) -> [u8; BYTES] {

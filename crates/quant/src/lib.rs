@@ -1,7 +1,7 @@
 //! What the bits of a weight mean: one file and one row of a table for each format, in safe scalar Rust.
 //!
 //! [`Quant`] names a format, [`Matrix`] borrows the bytes of one weight, [`Quant::dequantize`] is the truth every
-//! kernel is compared with. This crate reads no files and knows no tensors' names. Bytes carry no alignment:
+//! kernel is compared with, [`Quant::strip`] the same as integers. This crate reads no files and knows no tensors' names. Bytes carry no alignment:
 //! everything is read a little-endian number at a time.
 #![forbid(unsafe_code)]
 
@@ -9,6 +9,7 @@ pub mod float;
 
 mod block;
 mod planes;
+mod strip;
 
 mod fp8_b128;
 mod int4_g32;
@@ -31,3 +32,4 @@ pub use block::Row;
 pub use matrix::Matrix;
 pub use planes::{Encoded, Planes};
 pub use quant::Quant;
+pub use strip::{Group, Strip};

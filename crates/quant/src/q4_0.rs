@@ -1,8 +1,9 @@
 //! Q4_0, 18 bytes for 32 values: an f16 step `d`, then 16 bytes of nibbles, value j in the low half of byte j and
 //! value j + 16 in the high half; value = d·(q − 8).
 
-use crate::Row;
-use crate::block::{self, extreme, f16_at, inverse, put_f16};
+use crate::block::{self, array, end_of_block, extreme, f16_at, inverse, put_f16};
+use crate::strip::{self, f16s, halves};
+use crate::{Row, Strip};
 
 /// Bytes of one block of 32 values.
 pub(crate) const BYTES: usize = 18;
@@ -22,6 +23,20 @@ fn decode(bytes: &[u8; BYTES], out: &mut [f32; 32]) {
     }
     for (out, code) in high.iter_mut().zip(codes.map(|byte| byte >> 4)) {
         *out = d * (i32::from(code) - 8) as f32;
+    }
+}
+
+#[inline(always)]
+pub(crate) fn strip(row: Row<'_>, index: usize, out: &mut Strip) {
+    out.of_blocks(row.values, index, fill);
+}
+
+#[inline(always)]
+fn fill(blocks: &[[u8; BYTES]; 8], out: &mut Strip) {
+    strip::put(&mut out.scales, f16s(blocks, 0));
+    for (block, codes) in blocks.iter().zip(out.codes.as_chunks_mut().0) {
+        halves(array(block, 2), 8, codes);
+        end_of_block();
     }
 }
 

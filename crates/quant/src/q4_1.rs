@@ -1,7 +1,8 @@
 //! Q4_1, 20 bytes for 32 values: an f16 step `d`, an f16 minimum `m`, then nibbles as in Q4_0; value = d·q + m.
 
-use crate::Row;
-use crate::block::{self, f16_at, inverse, put_f16, range};
+use crate::block::{self, array, end_of_block, f16_at, inverse, put_f16, range};
+use crate::strip::{self, f16s, halves};
+use crate::{Row, Strip};
 
 /// Bytes of one block of 32 values.
 pub(crate) const BYTES: usize = 20;
@@ -21,6 +22,21 @@ fn decode(bytes: &[u8; BYTES], out: &mut [f32; 32]) {
     }
     for (out, code) in high.iter_mut().zip(codes.map(|byte| byte >> 4)) {
         *out = d * f32::from(code) + m;
+    }
+}
+
+#[inline(always)]
+pub(crate) fn strip(row: Row<'_>, index: usize, out: &mut Strip) {
+    out.of_blocks(row.values, index, fill);
+}
+
+#[inline(always)]
+fn fill(blocks: &[[u8; BYTES]; 8], out: &mut Strip) {
+    strip::put(&mut out.scales, f16s(blocks, 0));
+    strip::put(&mut out.minima, f16s(blocks, 2).map(|m| -m));
+    for (block, codes) in blocks.iter().zip(out.codes.as_chunks_mut().0) {
+        halves(array(block, 4), 0, codes);
+        end_of_block();
     }
 }
 

@@ -2,7 +2,7 @@
 //! each run of 32 bytes holds one group of 32 values in its low halves and the next group in its high halves.
 
 use crate::block::{self, end_of_block, f16_at, put_f16};
-use crate::{Row, k_scales};
+use crate::{Row, Strip, k_scales, strip};
 
 /// Bytes of one block of 256 values.
 pub(crate) const BYTES: usize = 144;
@@ -22,6 +22,26 @@ fn decode(bytes: &[u8; BYTES], out: &mut [f32; 256]) {
         let nibbles = pairs[group / 2].map(|byte| byte >> (group % 2 * 4) & 15);
         for (out, code) in out.iter_mut().zip(nibbles) {
             *out = step * f32::from(code) - minimum;
+        }
+        end_of_block();
+    }
+}
+
+#[inline(always)]
+pub(crate) fn strip(row: Row<'_>, index: usize, out: &mut Strip) {
+    fill(strip::block(row.values, index), out);
+}
+
+#[inline(always)]
+fn fill(bytes: &[u8; BYTES], out: &mut Strip) {
+    let (d, dmin) = (f16_at(bytes, 0), f16_at(bytes, 2));
+    let (steps, minima) = k_scales::unpack(&bytes[4..16]);
+    strip::put(&mut out.scales, steps.map(|step| d * step));
+    strip::put(&mut out.minima, minima.map(|minimum| dmin * minimum));
+    for (pair, codes) in bytes[16..].as_chunks::<32>().0.iter().zip(out.codes.as_chunks_mut::<64>().0) {
+        for l in 0..32 {
+            codes[l] = (pair[l] & 15) as i8;
+            codes[32 + l] = (pair[l] >> 4) as i8;
         }
         end_of_block();
     }

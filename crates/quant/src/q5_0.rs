@@ -1,8 +1,9 @@
 //! Q5_0, 22 bytes for 32 values: an f16 step `d`, the 32 fifth bits as one u32 (bit j for value j), then nibbles as
 //! in Q4_0; value = d·(q − 16).
 
-use crate::Row;
-use crate::block::{self, extreme, f16_at, inverse, put_f16};
+use crate::block::{self, array, end_of_block, extreme, f16_at, inverse, put_f16};
+use crate::strip::{self, f16s};
+use crate::{Row, Strip};
 
 /// Bytes of one block of 32 values.
 pub(crate) const BYTES: usize = 22;
@@ -21,6 +22,32 @@ fn decode(bytes: &[u8; BYTES], out: &mut [f32; 32]) {
         let byte = u32::from(bytes[6 + j]);
         low[j] = d * ((byte & 15 | (fifth >> j & 1) << 4) as i32 - 16) as f32;
         high[j] = d * ((byte >> 4 | (fifth >> (j + 16) & 1) << 4) as i32 - 16) as f32;
+    }
+}
+
+#[inline(always)]
+pub(crate) fn strip(row: Row<'_>, index: usize, out: &mut Strip) {
+    out.of_blocks(row.values, index, fill);
+}
+
+#[inline(always)]
+fn fill(blocks: &[[u8; BYTES]; 8], out: &mut Strip) {
+    strip::put(&mut out.scales, f16s(blocks, 0));
+    for (block, codes) in blocks.iter().zip(out.codes.as_chunks_mut().0) {
+        put_strip(array(block, 2), 16, codes);
+        end_of_block();
+    }
+}
+
+/// The 32 codes of four bytes of fifth bits and 16 of nibbles, less `bias`.
+#[inline(always)]
+pub(crate) fn put_strip(bytes: &[u8; 20], bias: u8, codes: &mut [i8; 32]) {
+    // Bit j % 8 of byte j / 8 of the fifth bits belongs to value j.
+    let fifth: [u8; 32] = std::array::from_fn(|j| bytes[j / 8]);
+    for j in 0..16 {
+        let [low, high] = [j, 16 + j].map(|j| if fifth[j] & 1 << (j % 8) != 0 { 16 } else { 0 });
+        codes[j] = (bytes[4 + j] & 15 | low).wrapping_sub(bias) as i8;
+        codes[16 + j] = (bytes[4 + j] >> 4 | high).wrapping_sub(bias) as i8;
     }
 }
 

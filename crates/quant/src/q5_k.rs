@@ -1,8 +1,8 @@
 //! Q5_K, 176 bytes for 256 values: as Q4_K, with 32 bytes of fifth bits before the nibbles: bit g of byte l belongs
 //! to value l of group g.
 
-use crate::block::{self, end_of_block, f16_at, put_f16};
-use crate::{Row, k_scales, q4_k};
+use crate::block::{self, array, end_of_block, f16_at, put_f16};
+use crate::{Row, Strip, k_scales, q4_k, strip};
 
 /// Bytes of one block of 256 values.
 pub(crate) const BYTES: usize = 176;
@@ -24,6 +24,28 @@ fn decode(bytes: &[u8; BYTES], out: &mut [f32; 256]) {
         let fifths = fifth.map(|bits| (bits >> group & 1) << 4);
         for ((out, nibble), fifth) in out.iter_mut().zip(nibbles).zip(fifths) {
             *out = step * f32::from(nibble | fifth) - minimum;
+        }
+        end_of_block();
+    }
+}
+
+#[inline(always)]
+pub(crate) fn strip(row: Row<'_>, index: usize, out: &mut Strip) {
+    fill(strip::block(row.values, index), out);
+}
+
+#[inline(always)]
+fn fill(bytes: &[u8; BYTES], out: &mut Strip) {
+    let (d, dmin) = (f16_at(bytes, 0), f16_at(bytes, 2));
+    let (steps, minima) = k_scales::unpack(&bytes[4..16]);
+    strip::put(&mut out.scales, steps.map(|step| d * step));
+    strip::put(&mut out.minima, minima.map(|minimum| dmin * minimum));
+    let fifth: &[u8; 32] = array(bytes, 16);
+    let pairs = bytes[48..].as_chunks::<32>().0;
+    for (p, (pair, codes)) in pairs.iter().zip(out.codes.as_chunks_mut::<64>().0).enumerate() {
+        for l in 0..32 {
+            codes[l] = (pair[l] & 15 | (fifth[l] >> (2 * p) & 1) << 4) as i8;
+            codes[32 + l] = (pair[l] >> 4 | (fifth[l] >> (2 * p + 1) & 1) << 4) as i8;
         }
         end_of_block();
     }

@@ -4,8 +4,8 @@
 //! Each half of 128 values is four groups of 32: group t keeps its nibbles in the 32 bytes of t mod 2, low halves
 //! for t < 2, and its upper bits in pair t of the half's 32 bytes.
 
-use crate::Row;
-use crate::block::{self, end_of_block, extreme, f16_at, inverse, put_f16};
+use crate::block::{self, array, end_of_block, extreme, f16_at, inverse, put_f16};
+use crate::{Row, Strip, strip};
 
 /// Bytes of one block of 256 values.
 pub(crate) const BYTES: usize = 210;
@@ -29,6 +29,28 @@ fn decode(bytes: &[u8; BYTES], out: &mut [f32; 256]) {
         let steps = [STEPS + group * 2, STEPS + group * 2 + 1].map(|at| d * f32::from(bytes[at] as i8));
         for l in 0..32 {
             out[l] = steps[l / 16] * (i32::from(lower[l] | upper[l]) - 32) as f32;
+        }
+        end_of_block();
+    }
+}
+
+#[inline(always)]
+pub(crate) fn strip(row: Row<'_>, index: usize, out: &mut Strip) {
+    fill(strip::block(row.values, index), out);
+}
+
+#[inline(always)]
+fn fill(bytes: &[u8; BYTES], out: &mut Strip) {
+    let d = f16_at(bytes, D);
+    out.scales = array::<16>(bytes, STEPS).map(|step| d * f32::from(step as i8));
+    for (half, codes) in out.codes.as_chunks_mut::<128>().0.iter_mut().enumerate() {
+        let lower: &[u8; 64] = array(bytes, half * 64);
+        let upper: &[u8; 32] = array(bytes, UPPER + half * 32);
+        for l in 0..32 {
+            codes[l] = (lower[l] & 15 | (upper[l] & 3) << 4).wrapping_sub(32) as i8;
+            codes[32 + l] = (lower[32 + l] & 15 | (upper[l] >> 2 & 3) << 4).wrapping_sub(32) as i8;
+            codes[64 + l] = (lower[l] >> 4 | (upper[l] >> 4 & 3) << 4).wrapping_sub(32) as i8;
+            codes[96 + l] = (lower[32 + l] >> 4 | (upper[l] >> 6) << 4).wrapping_sub(32) as i8;
         }
         end_of_block();
     }

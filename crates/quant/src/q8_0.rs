@@ -1,7 +1,8 @@
 //! Q8_0, 34 bytes for 32 values: an f16 step `d`, then 32 signed bytes; value = d·q.
 
-use crate::Row;
-use crate::block::{self, extreme, f16_at, inverse, put_f16};
+use crate::block::{self, array, extreme, f16_at, inverse, put_f16};
+use crate::strip::{self, f16s};
+use crate::{Row, Strip};
 
 /// Bytes of one block of 32 values.
 pub(crate) const BYTES: usize = 34;
@@ -16,6 +17,19 @@ fn decode(bytes: &[u8; BYTES], out: &mut [f32; 32]) {
     let d = f16_at(bytes, 0);
     for (j, out) in out.iter_mut().enumerate() {
         *out = d * f32::from(bytes[2 + j] as i8);
+    }
+}
+
+#[inline(always)]
+pub(crate) fn strip(row: Row<'_>, index: usize, out: &mut Strip) {
+    out.of_blocks(row.values, index, fill);
+}
+
+#[inline(always)]
+fn fill(blocks: &[[u8; BYTES]; 8], out: &mut Strip) {
+    strip::put(&mut out.scales, f16s(blocks, 0));
+    for (block, codes) in blocks.iter().zip(out.codes.as_chunks_mut::<32>().0) {
+        *codes = array::<32>(block, 2).map(|byte| byte as i8);
     }
 }
 

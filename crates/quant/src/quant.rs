@@ -1,11 +1,13 @@
-//! The formats and their table. Adding one is a file, a row here, and an arm in `dequantize` and in `quantize`.
+//! The formats and their table. Adding one is a file, a row here, and an arm in `dequantize`, `strip` and
+//! `quantize`.
 
 use std::fmt;
 
 use base::{Error, Result};
 
 use crate::{
-    Encoded, Planes, Row, block, fp8_b128, int4_g32, plain, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0,
+    Encoded, Group, Planes, Row, Strip, block, fp8_b128, int4_g32, plain, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k,
+    q6_k, q8_0,
 };
 
 /// How rows of weights are spelled in bytes.
@@ -50,6 +52,10 @@ pub(crate) struct Format {
     pub block_bytes: usize,
     /// The scale plane, if there is one.
     pub scales: Option<Scales>,
+    /// Columns that share a scale, where values are integers times a scale.
+    group: Option<Group>,
+    /// Whether such values have a minimum taken from them.
+    minima: bool,
 }
 
 /// A plane of scales beside the values.
@@ -62,7 +68,17 @@ pub(crate) struct Scales {
 }
 
 const fn format(quant: Quant, name: &'static str, block_len: usize, block_bytes: usize) -> Format {
-    Format { quant, name, block_len, block_bytes, scales: None }
+    Format { quant, name, block_len, block_bytes, scales: None, group: None, minima: false }
+}
+
+/// Of integers, a scale for each `group` of columns.
+const fn integers(format: Format, group: Group) -> Format {
+    Format { group: Some(group), ..format }
+}
+
+/// Of integers, a scale and a minimum for each `group` of columns.
+const fn with_minima(format: Format, group: Group) -> Format {
+    Format { minima: true, ..integers(format, group) }
 }
 
 const fn scaled(format: Format, scales: Scales) -> Format {
@@ -74,16 +90,16 @@ const FORMATS: [Format; 13] = [
     format(Quant::F32, "F32", 1, 4),
     format(Quant::F16, "F16", 1, 2),
     format(Quant::BF16, "BF16", 1, 2),
-    format(Quant::Q8_0, "Q8_0", 32, q8_0::BYTES),
-    format(Quant::Q4_0, "Q4_0", 32, q4_0::BYTES),
-    format(Quant::Q4_1, "Q4_1", 32, q4_1::BYTES),
-    format(Quant::Q5_0, "Q5_0", 32, q5_0::BYTES),
-    format(Quant::Q5_1, "Q5_1", 32, q5_1::BYTES),
-    format(Quant::Q4K, "Q4_K", 256, q4_k::BYTES),
-    format(Quant::Q5K, "Q5_K", 256, q5_k::BYTES),
-    format(Quant::Q6K, "Q6_K", 256, q6_k::BYTES),
+    integers(format(Quant::Q8_0, "Q8_0", 32, q8_0::BYTES), Group::ThirtyTwo),
+    integers(format(Quant::Q4_0, "Q4_0", 32, q4_0::BYTES), Group::ThirtyTwo),
+    with_minima(format(Quant::Q4_1, "Q4_1", 32, q4_1::BYTES), Group::ThirtyTwo),
+    integers(format(Quant::Q5_0, "Q5_0", 32, q5_0::BYTES), Group::ThirtyTwo),
+    with_minima(format(Quant::Q5_1, "Q5_1", 32, q5_1::BYTES), Group::ThirtyTwo),
+    with_minima(format(Quant::Q4K, "Q4_K", 256, q4_k::BYTES), Group::ThirtyTwo),
+    with_minima(format(Quant::Q5K, "Q5_K", 256, q5_k::BYTES), Group::ThirtyTwo),
+    integers(format(Quant::Q6K, "Q6_K", 256, q6_k::BYTES), Group::Sixteen),
     scaled(
-        format(Quant::Int4G32, "INT4_G32", 32, int4_g32::BYTES),
+        integers(format(Quant::Int4G32, "INT4_G32", 32, int4_g32::BYTES), Group::ThirtyTwo),
         Scales { rows: 1, bytes: 2, ragged: false },
     ),
     scaled(
@@ -158,6 +174,40 @@ impl Quant {
             Quant::Q6K => q6_k::dequantize(row, out),
             Quant::Int4G32 => int4_g32::dequantize(row, out),
             Quant::Fp8B128 => fp8_b128::dequantize(row, out),
+        }
+    }
+
+    /// Columns that share a scale in a [`Strip`]; `None` for formats that are not integers times a scale, which have no
+    /// strips and are decoded by [`Quant::dequantize`].
+    pub fn strip_group(self) -> Option<Group> {
+        self.format().group
+    }
+
+    /// Whether a [`Strip`] of this format has minima.
+    pub fn has_minima(self) -> bool {
+        self.format().minima
+    }
+
+    /// Columns 256 * `index`.. of a row as integers. No arithmetic in it rounds but the product of a scale and its
+    /// step, where the format has both; `scale * code - minimum` is then what [`Quant::dequantize`] gives, to the bit.
+    ///
+    /// Inlined into its caller, as [`Quant::dequantize`] is.
+    ///
+    /// # Panics
+    /// When the row has no such strip, and when the format has none.
+    #[inline(always)]
+    pub fn strip(self, row: Row<'_>, index: usize, out: &mut Strip) {
+        match self {
+            Quant::Q8_0 => q8_0::strip(row, index, out),
+            Quant::Q4_0 => q4_0::strip(row, index, out),
+            Quant::Q4_1 => q4_1::strip(row, index, out),
+            Quant::Q5_0 => q5_0::strip(row, index, out),
+            Quant::Q5_1 => q5_1::strip(row, index, out),
+            Quant::Q4K => q4_k::strip(row, index, out),
+            Quant::Q5K => q5_k::strip(row, index, out),
+            Quant::Q6K => q6_k::strip(row, index, out),
+            Quant::Int4G32 => int4_g32::strip(row, index, out),
+            Quant::F32 | Quant::F16 | Quant::BF16 | Quant::Fp8B128 => panic!("{self} has no strips"),
         }
     }
 
