@@ -396,7 +396,7 @@ impl SynthArgs {
 
 fn plan_help() -> String {
     format!(
-        "{}\nExamples:\n  tidemill plan kimi-k2.5 --memory 64GiB\n  tidemill plan minimax-m2 --experts Q2_K --drive /mnt/nvme",
+        "{}\nExamples:\n  tidemill plan kimi-k2.5 --memory 64GiB\n  tidemill plan minimax-m2 --experts Q2_K --drive ~/models",
         geometries()
     )
 }
