@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use base::{ByteSize, Result};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use disk::Way;
 use tidemill::{IoMode, Options, Sampling};
 
 /// Run Mixture-of-Experts language models far larger than memory, straight from the files as they were published.
@@ -62,6 +63,9 @@ pub struct EngineArgs {
     /// How experts are read
     #[arg(long, value_enum, default_value_t = Io::Auto)]
     pub io: Io,
+    /// Who hands reads to the system [default: whichever a probe of the drive finds better]
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub io_engine: Option<IoEngine>,
     /// Which expert makes room for another
     #[arg(long, value_name = "NAME", default_value = default_policy(), value_parser = policies())]
     pub expert_policy: String,
@@ -82,6 +86,15 @@ pub enum Io {
     Direct,
     /// Through the page cache
     Buffered,
+}
+
+/// Who hands reads to the system.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum IoEngine {
+    /// A thread for each read in flight
+    Threads,
+    /// io_uring (Linux)
+    Uring,
 }
 
 /// How activations meet quantized weights.
@@ -111,6 +124,10 @@ impl EngineArgs {
                 Io::Direct => IoMode::Direct,
                 Io::Buffered => IoMode::Buffered,
             },
+            io_way: self.io_engine.map(|engine| match engine {
+                IoEngine::Threads => Way::Threads,
+                IoEngine::Uring => Way::Ring,
+            }),
             expert_policy: self.expert_policy.clone(),
             ..Options::default()
         }

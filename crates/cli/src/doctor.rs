@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use base::{ByteSize, Result};
-use disk::{Files, Io, IoChoice};
+use disk::{Files, Io};
 use kernels::{Isa, Kernels};
 use serde_json::{Value, json};
 use tidemill::machine;
@@ -71,17 +71,17 @@ fn drives(folder: &Path, quiet: bool) -> Result<(Vec<Measured>, Option<String>)>
     let scratch = scratch?;
     let paths = std::slice::from_ref(&scratch.path);
     let mut measured = Vec::new();
-    let probed = Files::open(paths, IoChoice::Direct)?;
+    let probed = Files::open(paths, Io::Direct)?;
     let note = probed.io_note().map(str::to_owned);
     if probed.io() == Io::Direct {
         for (size, depth) in READS {
-            let files = Files::open(paths, IoChoice::Direct)?;
+            let files = Files::open(paths, Io::Direct)?;
             let drive = probe::drive(files, &ScratchFile::records(*size), *depth)?;
             measured.push(Measured { io: Io::Direct, drive });
         }
     }
     let (size, depth) = (4 << 20, 8);
-    let drive = probe::drive(Files::open(paths, IoChoice::Buffered)?, &ScratchFile::records(size), depth)?;
+    let drive = probe::drive(Files::open(paths, Io::Buffered)?, &ScratchFile::records(size), depth)?;
     measured.push(Measured { io: Io::Buffered, drive });
     Ok((measured, note))
 }

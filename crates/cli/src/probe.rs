@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use base::{AlignedBuf, Error, Extent, FileId, LayerId, Result};
-use disk::{Disk, Files, Io, IoChoice, Priority, ReadRequest, ThreadedDisk, lay_out};
+use disk::{Files, Io, Priority, ReadRequest, Setting, lay_out};
 use kernels::Threads;
 use tidemill::{Opened, machine};
 
@@ -76,11 +76,11 @@ pub fn model_drive(opened: &Opened) -> Result<Option<u64>> {
     if manifest.expert_bytes() < MODEL_MIN {
         return Ok(None);
     }
-    let files = Files::open(&manifest.files, IoChoice::Direct)?;
+    let files = Files::open(&manifest.files, Io::Direct)?;
     if files.io() != Io::Direct {
         return Ok(None);
     }
-    drive(files, &records, disk::READERS).map(|drive| Some(drive.bytes_per_second))
+    drive(files, &records, Setting::usual(Io::Direct).depth).map(|drive| Some(drive.bytes_per_second))
 }
 
 /// What the drive under a folder gives for reads of this size, from a file written there for the purpose. `None` when
@@ -91,17 +91,18 @@ pub fn folder_drive(folder: &Path, read_bytes: u64, quiet: bool) -> Result<Optio
     let scratch = ScratchFile::create(folder, &mut |done| bar.set_position(done));
     bar.finish_and_clear();
     let scratch = scratch?;
-    let files = Files::open(std::slice::from_ref(&scratch.path), IoChoice::Direct)?;
+    let files = Files::open(std::slice::from_ref(&scratch.path), Io::Direct)?;
     if files.io() != Io::Direct {
         return Ok(None);
     }
     let records = ScratchFile::records(read_bytes.clamp(1, SCRATCH_BYTES / 8));
-    drive(files, &records, disk::READERS).map(|drive| Some(drive.bytes_per_second))
+    drive(files, &records, Setting::usual(Io::Direct).depth).map(|drive| Some(drive.bytes_per_second))
 }
 
 /// Reads records in shuffled order with `depth` of them in flight, for a while.
 pub fn drive(files: Files, records: &[Vec<Extent>], depth: usize) -> Result<Drive> {
-    let disk = ThreadedDisk::new(Arc::new(files), depth)?;
+    let setting = Setting { depth, chunk_bytes: usize::MAX, ..Setting::usual(files.io()) };
+    let (disk, _) = disk::start(Arc::new(files), &setting)?;
     let (done, landings) = mpsc::channel();
     let stride = stride(records.len());
     let mut next = 0;

@@ -102,6 +102,8 @@ fn threads_policy_and_io_change_no_letter() {
         ["--expert-policy", "lru"],
         ["--io", "direct"],
         ["--io", "buffered"],
+        ["--io-engine", "threads"],
+        ["--io-engine", "uring"],
         ["--memory", "24MiB"],
     ] {
         // Debug builds are larger, so their budget is, too.

@@ -37,19 +37,34 @@ impl Tally {
     pub fn attempt(&self, bytes: u64, mut request: impl FnMut() -> Result<u64>) -> Result<()> {
         let mut answer = request();
         if answer.as_ref().is_err_and(|error| error.kind() == Kind::Io) {
-            self.retries.fetch_add(1, Ordering::Relaxed);
+            self.retried();
             answer = request();
         }
-        match answer {
-            Ok(system_bytes) => {
+        let result = answer.map(|system_bytes| self.asked(system_bytes));
+        self.ended(bytes, &result);
+        result
+    }
+
+    /// A read failed and is tried again.
+    pub fn retried(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The system was asked for bytes, and gave them.
+    pub fn asked(&self, system_bytes: u64) {
+        self.system_bytes.fetch_add(system_bytes, Ordering::Relaxed);
+    }
+
+    /// A request of `bytes` is over. One that was taken back counts for nothing.
+    pub fn ended(&self, bytes: u64, result: &Result<()>) {
+        match result {
+            Ok(()) => {
                 self.reads.fetch_add(1, Ordering::Relaxed);
                 self.bytes.fetch_add(bytes, Ordering::Relaxed);
-                self.system_bytes.fetch_add(system_bytes, Ordering::Relaxed);
-                Ok(())
             }
-            Err(error) => {
+            Err(error) if error.kind() == Kind::Cancelled => {}
+            Err(_) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
-                Err(error)
             }
         }
     }

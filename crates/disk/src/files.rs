@@ -1,31 +1,18 @@
 //! The files of one model, opened for positioned reads.
 //!
-//! One handle a file, buffered or direct for the whole set. Sizes are recorded at opening: an extent past the end is
-//! refused before the read, and a read that fails says whether the file changed under us.
+//! One handle a file, buffered or direct for the whole set. Size and time of the last change are recorded at opening: an
+//! extent past the end is refused before the read, and bytes of a file that changed under us are refused after it. A
+//! file that was replaced by another of its name is no such case: the handle keeps the one that was opened.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use base::{ALIGNMENT, AlignedBuf, ByteSize, Context, Error, Extent, FileId, Kind, Result};
 
-use crate::layout::{Piece, Run, runs};
+use crate::layout::{Part, Piece, Run, runs};
 use crate::{Io, direct};
-
-/// How the caller would like files to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IoChoice {
-    /// Direct when the files together are larger than `memory`, the bytes of memory that the page cache could use;
-    /// else buffered. Sizes only: measuring the drive and choosing by that is a later step.
-    Auto {
-        /// Bytes of memory to compare with.
-        memory: u64,
-    },
-    /// Past the page cache where the file system allows it.
-    Direct,
-    /// Through the page cache.
-    Buffered,
-}
 
 /// The opened files of one model, in the order of their [`FileId`]s.
 #[derive(Debug)]
@@ -33,6 +20,8 @@ pub struct Files {
     files: Vec<OpenFile>,
     io: Io,
     io_note: Option<String>,
+    /// Drives as the system numbers them.
+    drives: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -40,6 +29,10 @@ struct OpenFile {
     path: PathBuf,
     file: File,
     len: u64,
+    /// `None` where the system does not tell.
+    changed: Option<SystemTime>,
+    /// Index into [`Files::drives`].
+    drive: usize,
 }
 
 /// Bytes of the page-aligned buffer through which [`Files::read_exact`] reads direct files.
@@ -50,16 +43,13 @@ impl Files {
     ///
     /// Where direct reads are wanted and one of the files does not take them, all are read buffered and
     /// [`Files::io_note`] says why. Fails with [`Kind::Input`] when a path is no readable file.
-    pub fn open(paths: &[PathBuf], want: IoChoice) -> Result<Self> {
-        let files = paths.iter().map(|path| OpenFile::open(path)).collect::<Result<Vec<_>>>()?;
-        let total = files.iter().fold(0u64, |sum, file| sum.saturating_add(file.len));
-        let mut opened = Self { files, io: Io::Buffered, io_note: None };
-        let want_direct = match want {
-            IoChoice::Auto { memory } => total > memory,
-            IoChoice::Direct => true,
-            IoChoice::Buffered => false,
-        };
-        if want_direct {
+    pub fn open(paths: &[PathBuf], want: Io) -> Result<Self> {
+        let mut opened = Self { files: Vec::new(), io: Io::Buffered, io_note: None, drives: Vec::new() };
+        for path in paths {
+            let file = OpenFile::open(path, &mut opened.drives)?;
+            opened.files.push(file);
+        }
+        if want == Io::Direct {
             opened.bypass_page_cache();
         }
         Ok(opened)
@@ -100,22 +90,101 @@ impl Files {
     pub fn read_exact(&self, extent: Extent, out: &mut [u8]) -> Result<()> {
         assert_eq!(extent.len, out.len() as u64, "the extent and the output differ in length");
         let run = self.run_of(&Piece { extent, at: 0 })?;
-        if self.io == Io::Buffered {
-            return self.read_run(&run, out).map(drop);
+        match self.io {
+            Io::Buffered => self.read_run(&run, out)?,
+            Io::Direct => self.read_through_bounce(&run, out)?,
         }
-        self.read_through_bounce(&run, out)
+        self.file(extent.file)?.check_unchanged()
     }
 
-    /// Fills `buffer` as `pieces` say; answers with the bytes asked of the system.
-    pub(crate) fn read_pieces(&self, pieces: &[Piece], buffer: &mut AlignedBuf) -> Result<u64> {
+    /// How many drives the files lie on, as far as the system tells.
+    pub fn drives(&self) -> usize {
+        self.drives.len()
+    }
+
+    /// The drive of a file, below [`Files::drives`]; the first for a file there is not.
+    pub(crate) fn drive(&self, file: FileId) -> usize {
+        self.file(file).map_or(0, |file| file.drive)
+    }
+
+    /// Tells the system not to read ahead: rows of a few kilobytes, anywhere in a file, are all that is wanted.
+    pub fn expect_scattered_reads(&self) {
+        self.files.iter().for_each(|file| direct::expect_scattered_reads(&file.file));
+    }
+
+    /// Whether the files are still those that were opened, byte for byte, as size and time of change tell.
+    pub(crate) fn check_unchanged(&self, pieces: &[Piece]) -> Result<()> {
+        let mut last = None;
+        for FileId(id) in pieces.iter().map(|piece| piece.extent.file) {
+            if last.replace(id) != Some(id) {
+                self.file(FileId(id))?.check_unchanged()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The reads that fill `pieces` in a buffer of `buffer_bytes`, of about `chunk_bytes` each. They share no byte of
+    /// the buffer.
+    pub(crate) fn parts(
+        &self,
+        pieces: &[Piece],
+        buffer_bytes: usize,
+        chunk_bytes: usize,
+    ) -> Result<Vec<Part>> {
         for piece in pieces {
             self.run_of(piece)?;
         }
-        let mut system_bytes = 0;
-        for run in runs(pieces, buffer.len())? {
-            system_bytes += self.read_run(&run, buffer)?;
+        let mut parts = Vec::new();
+        for run in runs(pieces, buffer_bytes)? {
+            for run in run.chunks(chunk_bytes) {
+                parts.push(self.part(&run)?);
+            }
         }
-        Ok(system_bytes)
+        Ok(parts)
+    }
+
+    /// A run as the system is asked for it: widened to whole pages when reads are direct.
+    fn part(&self, run: &Run) -> Result<Part> {
+        let asked = match self.io {
+            Io::Buffered => Some(*run),
+            Io::Direct => run.widened(),
+        };
+        let part = asked.and_then(|asked| {
+            let (len, needed) = (asked.len()?, usize::try_from(run.end - asked.offset).ok()?);
+            Some(Part { file: run.file, offset: asked.offset, at: asked.at, len, needed })
+        });
+        part.ok_or_else(|| err_room(run)).within(|| self.place(run.file))
+    }
+
+    /// The handle of a file, for a ring.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn handle(&self, file: FileId) -> Result<&File> {
+        self.file(file).map(|file| &file.file)
+    }
+
+    /// The granularity to which reads keep that are continued.
+    pub(crate) fn step(&self) -> usize {
+        match self.io {
+            Io::Buffered => 1,
+            Io::Direct => ALIGNMENT,
+        }
+    }
+
+    /// Fills `target` as `part` says, on the calling thread.
+    pub(crate) fn read_part(&self, part: &Part, target: &mut [u8]) -> Result<()> {
+        let file = self.file(part.file)?;
+        let filled = fill(&file.file, target, part.offset, part.needed, self.step());
+        filled.map_err(|error| self.explain(part.file, error))
+    }
+
+    /// What to say of a read that failed: that the file changed, if it did.
+    pub(crate) fn explain(&self, file: FileId, error: Error) -> Error {
+        let Ok(file) = self.file(file) else { return error };
+        file.check_unchanged().err().unwrap_or_else(|| error.within(file.path.display()))
+    }
+
+    fn place(&self, file: FileId) -> String {
+        self.file(file).map_or_else(|error| error.to_string(), |file| file.path.display().to_string())
     }
 
     /// The read of one piece alone; its extent lies inside its file.
@@ -128,19 +197,16 @@ impl Files {
         Ok(Run { file, offset, end, at: piece.at })
     }
 
-    /// One read to `buffer[run.at..]`, widened to whole pages when reads are direct.
-    fn read_run(&self, run: &Run, buffer: &mut [u8]) -> Result<u64> {
-        let file = self.file(run.file)?;
-        let (asked, step) = match self.io {
-            Io::Buffered => (Some(*run), 1),
-            Io::Direct => (run.widened(), ALIGNMENT),
-        };
-        let asked = asked.and_then(|asked| Some((asked, asked.at.checked_add(asked.len()?)?)));
-        let target = asked.and_then(|(asked, end)| Some((asked, buffer.get_mut(asked.at..end)?)));
-        let (asked, target) = target.ok_or_else(|| err_room(run)).within(|| file.path.display())?;
-        let needed = (run.end - asked.offset) as usize; // <= target.len(), a usize
-        file.fill(target, asked.offset, needed, step).within(|| file.path.display())?;
-        Ok(target.len() as u64)
+    /// One read to `buffer[run.at..]`, tried once more when the system fails it.
+    fn read_run(&self, run: &Run, buffer: &mut [u8]) -> Result<()> {
+        let part = self.part(run)?;
+        let end = part.at.checked_add(part.len);
+        let target = end.and_then(|end| buffer.get_mut(part.at..end));
+        let target = target.ok_or_else(|| err_room(run)).within(|| self.place(run.file))?;
+        match self.read_part(&part, target) {
+            Err(error) if error.kind() == Kind::Io => self.read_part(&part, target),
+            read => read,
+        }
     }
 
     fn read_through_bounce(&self, run: &Run, out: &mut [u8]) -> Result<()> {
@@ -180,13 +246,19 @@ impl Files {
 }
 
 impl OpenFile {
-    fn open(path: &Path) -> Result<Self> {
+    fn open(path: &Path, drives: &mut Vec<u64>) -> Result<Self> {
         let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
         let (metadata, file) = opened.map_err(|error| err_open(path, &error))?;
         if !metadata.is_file() {
             return Err(Error::input("is not a file").within(path.display()));
         }
-        Ok(Self { path: path.to_owned(), file, len: metadata.len() })
+        let number = direct::drive(&metadata);
+        let drive = drives.iter().position(|drive| *drive == number).unwrap_or_else(|| {
+            drives.push(number);
+            drives.len() - 1
+        });
+        let changed = changed(&metadata);
+        Ok(Self { path: path.to_owned(), file, len: metadata.len(), changed, drive })
     }
 
     /// A direct handle that has proven itself by reading the file's last page, the one that is rarely whole.
@@ -204,13 +276,21 @@ impl OpenFile {
         Ok(file)
     }
 
-    /// [`fill`], whose failure is told with the file's size when that explains it.
-    fn fill(&self, target: &mut [u8], offset: u64, needed: usize, step: usize) -> Result<()> {
-        fill(&self.file, target, offset, needed, step).map_err(|error| match self.file.metadata() {
-            Ok(now) if now.len() != self.len => err_resized(self.len, now.len()),
-            _ => error,
-        })
+    /// [`Kind::Corrupt`] when the file was written to, or cut, since it was opened.
+    fn check_unchanged(&self) -> Result<()> {
+        let place = || self.path.display();
+        let now =
+            self.file.metadata().map_err(|error| Error::io("looking at the file", &error)).within(place)?;
+        if now.len() != self.len {
+            return Err(err_resized(self.len, now.len())).within(place);
+        }
+        if changed(&now) != self.changed { Err(err_rewritten()).within(place) } else { Ok(()) }
     }
+}
+
+/// When the file was last written to, where the system tells.
+fn changed(metadata: &Metadata) -> Option<SystemTime> {
+    metadata.modified().ok()
 }
 
 /// Reads from `offset` until the first `needed` bytes of `target` are filled. A read cut short is continued from the
@@ -252,11 +332,11 @@ fn err_room(run: &Run) -> Error {
     Error::input(format!("the buffer has no room for bytes {} to {} at byte {}", run.offset, run.end, run.at))
 }
 
-fn err_read(wanted: usize, offset: u64, error: &io::Error) -> Error {
+pub(crate) fn err_read(wanted: usize, offset: u64, error: &io::Error) -> Error {
     Error::io(format!("reading {wanted} bytes at offset {offset}"), error)
 }
 
-fn err_short(wanted: usize, offset: u64, got: usize) -> Error {
+pub(crate) fn err_short(wanted: usize, offset: u64, got: usize) -> Error {
     Error::new(Kind::Io, format!("reading {wanted} bytes at offset {offset} gave only {got}"))
 }
 
@@ -266,4 +346,8 @@ fn err_resized(opened: u64, now: u64) -> Error {
         "the file changed while in use: {opened} bytes ({}) when opened, {now} ({}) now",
         sizes.0, sizes.1
     ))
+}
+
+fn err_rewritten() -> Error {
+    Error::corrupt("the file changed while in use: it was written to since it was opened")
 }

@@ -93,10 +93,46 @@ impl Run {
         Some(Run { offset: self.offset - lead, end, at, ..*self })
     }
 
+    /// The same read in runs of about equal length, of about `chunk_bytes` each, that begin and end between pages of
+    /// the file.
+    pub fn chunks(&self, chunk_bytes: usize) -> impl Iterator<Item = Run> {
+        const PAGE: u64 = ALIGNMENT as u64;
+        let first = self.offset - self.offset % PAGE;
+        let chunk = (chunk_bytes as u64).max(PAGE);
+        let count = ((self.end - first + chunk / 2) / chunk).max(1);
+        let step = (self.end - first).div_ceil(count).next_multiple_of(PAGE);
+        let whole = *self;
+        (0..count).filter_map(move |i| {
+            let offset = whole.offset.max(first + i * step);
+            let end = whole.end.min(first + (i + 1) * step);
+            // Rounding up to pages may leave nothing for the last.
+            (offset < end).then(|| Run {
+                offset,
+                end,
+                at: whole.at + (offset - whole.offset) as usize,
+                ..whole
+            })
+        })
+    }
+
     /// Bytes from `offset` to `end`, when memory can hold them.
     pub fn len(&self) -> Option<usize> {
         usize::try_from(self.end.checked_sub(self.offset)?).ok()
     }
+}
+
+/// One read as the system is asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub file: FileId,
+    /// First byte in the file.
+    pub offset: u64,
+    /// Where it lands in the buffer.
+    pub at: usize,
+    /// Bytes asked for.
+    pub len: usize,
+    /// Bytes that must come: fewer than `len` where whole pages reach past the end of the record.
+    pub needed: usize,
 }
 
 /// The reads that fill `pieces` in a buffer of `buffer_bytes`. Pieces that [`lay_out`] could not have made are
@@ -195,6 +231,29 @@ mod tests {
         }
         let halves = [extent(0, 0, 1 << 63), extent(1, 0, 1 << 63)];
         assert!(lay_out(&halves).is_err());
+    }
+
+    #[test]
+    fn chunks_meet_between_pages_and_are_about_equal() {
+        // first byte, bytes, chunk size, lengths
+        let cases: [(u64, u64, usize, &[u64]); 7] = [
+            (0, 1, 4096, &[1]),
+            (100, 4096, 4096, &[4096]),
+            (100, 8192, 4096, &[8092, 100]),
+            (5, 3 * PAGE, 1 << 20, &[3 * PAGE]),
+            (PAGE + 7, 10 * PAGE, 4 * PAGE as usize, &[4 * PAGE - 7, 4 * PAGE, 2 * PAGE + 7]),
+            (0, 9 * PAGE, 4 * PAGE as usize, &[5 * PAGE, 4 * PAGE]), // no crumb of one page
+            (0, 10, 0, &[10]),
+        ];
+        for (offset, len, chunk, lengths) in cases {
+            let whole = Run { file: FileId(0), offset, end: offset + len, at: 4096 + offset as usize % 4096 };
+            let chunks: Vec<Run> = whole.chunks(chunk).collect();
+            let found: Vec<u64> = chunks.iter().map(|run| run.end - run.offset).collect();
+            assert_eq!(found, lengths, "{offset} {len} {chunk}");
+            let apart = |run: &Run| (run.at - whole.at) as u64 == run.offset - whole.offset;
+            assert!(chunks.iter().all(apart));
+            assert!(chunks.windows(2).all(|pair| pair[0].end == pair[1].offset && pair[0].end % PAGE == 0));
+        }
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //!
 //! [`lay_out`] says where the extents of one record land in a buffer; a [`Disk`] fills that buffer and sends it
 //! back in a [`Completion`]. Buffered and direct reads fill the same layout, so nothing above this crate knows
-//! which of the two is in effect. [`ThreadedDisk`] reads [`Files`] with positioned reads on its own threads;
-//! [`MemoryDisk`] serves bytes from memory, late, out of order and with faults, for the tests of everything above.
+//! which of the two is in effect. [`start`] makes a disk for [`Files`]: [`ThreadedDisk`] by positioned reads on its own
+//! threads, or `RingDisk` by io_uring, where there is one. [`MemoryDisk`] serves bytes from memory, late, out of order
+//! and with faults, for the tests of everything above.
 //!
 //! The disk decides when bytes arrive, never what they are.
 
@@ -12,7 +13,12 @@ mod direct;
 mod layout;
 mod files;
 mod memory;
-mod pread;
+mod filling;
+mod queue;
+mod threads;
+#[cfg(target_os = "linux")]
+mod ring;
+mod setting;
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -20,10 +26,13 @@ use std::sync::mpsc::Sender;
 use base::{AlignedBuf, Result};
 
 pub use counters::Counters;
-pub use files::{Files, IoChoice};
+pub use files::Files;
 pub use layout::{Layout, Piece, lay_out};
 pub use memory::{Fault, MemoryDisk};
-pub use pread::{READERS, ThreadedDisk};
+#[cfg(target_os = "linux")]
+pub use ring::RingDisk;
+pub use setting::{Setting, Way, start};
+pub use threads::ThreadedDisk;
 
 /// Reads laid-out buffers, many at once, and reports each when it is done.
 pub trait Disk: Send + Sync {

@@ -11,7 +11,7 @@ use std::sync::mpsc::Sender;
 use std::thread;
 
 use base::{ExpertId, Kind, LayerId};
-use disk::{Completion, Counters, Disk, Fault, Files, Io, IoChoice, MemoryDisk, ReadRequest, ThreadedDisk};
+use disk::{Completion, Counters, Disk, Fault, Files, Io, MemoryDisk, ReadRequest, ThreadedDisk};
 use experts::policy::POLICIES;
 use experts::{ExpertPool, Policy, needs};
 use model::{Model, address, assert_bounded, assert_holds, take_all, use_experts, wants};
@@ -313,9 +313,9 @@ fn experts_come_right_from_real_files_past_the_page_cache() {
         paths.push(folder.path().join(format!("shard-{i}.bin")));
         std::fs::write(&paths[i], bytes).unwrap();
     }
-    for want in [IoChoice::Direct, IoChoice::Buffered] {
+    for want in [Io::Direct, Io::Buffered] {
         let files = Arc::new(Files::open(&paths, want).unwrap());
-        let disk = Arc::new(ThreadedDisk::new(files, 4).unwrap());
+        let disk = Arc::new(ThreadedDisk::new(files, 4, 4096).unwrap());
         for slots in [1, 7, 90] {
             let mut pool = ExpertPool::new(&model, disk.clone(), model.budget(slots), lru()).unwrap();
             for layer in [1, 2, 3, 1, 3] {

@@ -1,7 +1,7 @@
 //! The disk, the pool and the threads decide when an answer comes, never what it is: to the bit.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use disk::{Fault, IoChoice};
+use disk::{Fault, Io};
 use testkit::{DiskKind, Oracle, Rig, RigOptions, fixture};
 
 /// A model with groups, shared experts and several expert layers, a prompt, and its logits with everything resident.
@@ -49,7 +49,7 @@ fn any_pool_any_policy_and_any_order_of_arrival_give_the_same_bits() {
 
 #[test]
 fn direct_and_buffered_reads_give_the_same_bits() {
-    for choice in [IoChoice::Direct, IoChoice::Buffered] {
+    for choice in [Io::Direct, Io::Buffered] {
         check(&RigOptions { disk: DiskKind::Files(choice), ..RigOptions::default() }, "files");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use backend::{Backend, Cpu};
 use base::{Extent, Result, TokenId};
-use disk::{Disk, Fault, Files, IoChoice, MemoryDisk, ThreadedDisk};
+use disk::{Disk, Fault, Files, Io, MemoryDisk, ThreadedDisk};
 use experts::policy::Policy;
 use experts::{ExpertPool, needs};
 use kv::KvCache;
@@ -30,14 +30,14 @@ pub struct RigOptions {
 #[derive(Clone)]
 pub enum DiskKind {
     /// The files, by reader threads.
-    Files(IoChoice),
+    Files(Io),
     /// The same bytes in memory, late and out of order, with faults at these reads.
     Shuffled(u64, Vec<(u64, Fault)>),
 }
 
 impl Default for RigOptions {
     fn default() -> Self {
-        Self { threads: 2, pool: None, policy: "lfu", disk: DiskKind::Files(IoChoice::Buffered) }
+        Self { threads: 2, pool: None, policy: "lfu", disk: DiskKind::Files(Io::Buffered) }
     }
 }
 
@@ -56,7 +56,7 @@ impl Rig {
     pub fn open(path: &Path, options: &RigOptions) -> Result<Self> {
         let (_, manifest) = Manifest::open(path)?;
         let manifest = Arc::new(manifest);
-        let files = Arc::new(Files::open(&manifest.files, IoChoice::Buffered)?);
+        let files = Arc::new(Files::open(&manifest.files, Io::Buffered)?);
         let backend: Arc<dyn Backend> = Arc::new(Cpu::new(options.threads)?);
         let read = &mut |extent, bytes: &mut [u8]| files.read_exact(extent, bytes);
         let rows = files.clone();
@@ -78,7 +78,7 @@ impl Rig {
     fn disk(manifest: &Manifest, kind: &DiskKind) -> Result<Arc<dyn Disk>> {
         Ok(match kind {
             DiskKind::Files(choice) => {
-                Arc::new(ThreadedDisk::new(Arc::new(Files::open(&manifest.files, *choice)?), 4)?)
+                Arc::new(ThreadedDisk::new(Arc::new(Files::open(&manifest.files, *choice)?), 4, 1 << 20)?)
             }
             DiskKind::Shuffled(seed, faults) => {
                 let files = manifest.files.iter().map(|path| std::fs::read(path).unwrap()).collect();

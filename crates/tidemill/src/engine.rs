@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use backend::{Backend, Cpu};
 use base::{Error, Extent, Result, TokenId};
-use disk::{Disk, Files, Io, IoChoice, ThreadedDisk};
+use disk::{Disk, Files, Io, Setting};
 use experts::policy::Policy;
 use experts::{ExpertPool, PoolStats};
 use kv::KvCache;
@@ -60,7 +60,8 @@ impl Engine {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self> {
         let (manifest, _) = opened.into_parts();
-        let files = Arc::new(Files::open(&manifest.files, io_choice(options, &plan))?);
+        let setting = setting(&manifest, options, &plan)?;
+        let files = Arc::new(Files::open(&manifest.files, setting.io)?);
         let io_note = files.io_note().map(str::to_owned);
         let backend: Arc<dyn Backend> = Arc::new(Cpu::new(threads(options))?);
         let (total, mut done) = (manifest.trunk_bytes(), 0);
@@ -71,12 +72,13 @@ impl Engine {
             Ok(())
         };
         // Rows of the embedding are small and come again: the page cache is the place for them.
-        let rows = Files::open(&manifest.files, IoChoice::Buffered)?;
+        let rows = Files::open(&manifest.files, Io::Buffered)?;
+        rows.expect_scattered_reads();
         let rows = Arc::new(move |extent: Extent, bytes: &mut [u8]| rows.read_exact(extent, bytes));
         let decoder = model::load(&manifest, backend, read, rows)?;
-        let disk: Arc<dyn Disk> = Arc::new(ThreadedDisk::new(files, options.readers)?);
+        let (disk, way_note) = disk::start(files, &setting)?;
         let mut engine = Self::assemble(manifest, decoder, disk, plan, &options.expert_policy)?;
-        engine.io_note = io_note;
+        engine.io_note = io_note.or(way_note);
         Ok(engine)
     }
 
@@ -344,16 +346,19 @@ struct Share {
     decoding: bool,
 }
 
-fn io_choice(options: &Options, plan: &MemoryPlan) -> IoChoice {
-    match options.io {
-        IoMode::Direct => IoChoice::Direct,
-        IoMode::Buffered => IoChoice::Buffered,
-        // What the budget leaves to the page cache.
+/// How the files are read. Left to us, past the page cache when they are larger than what the budget leaves to it.
+fn setting(manifest: &Manifest, options: &Options, plan: &MemoryPlan) -> Result<Setting> {
+    let io = match options.io {
+        IoMode::Direct => Io::Direct,
+        IoMode::Buffered => Io::Buffered,
         IoMode::Auto => {
-            let limit = machine::memory_limit().unwrap_or(plan.budget);
-            IoChoice::Auto { memory: limit.saturating_sub(plan.total()) }
+            let left = machine::memory_limit().unwrap_or(plan.budget).saturating_sub(plan.total());
+            let total = Files::open(&manifest.files, Io::Buffered)?.total_bytes();
+            if total > left { Io::Direct } else { Io::Buffered }
         }
-    }
+    };
+    let usual = Setting::usual(io);
+    Ok(Setting { way: options.io_way.unwrap_or(usual.way), ..usual })
 }
 
 fn err_prompt(found: usize, prompt: usize) -> Error {

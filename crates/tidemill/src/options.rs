@@ -15,10 +15,10 @@ pub struct Options {
     pub prompt: Option<usize>,
     /// Threads that compute. `None` takes one per physical core.
     pub threads: Option<usize>,
-    /// Threads that read experts.
-    pub readers: usize,
     /// How experts are read.
     pub io: IoMode,
+    /// Who hands reads to the system. `None` leaves it to us.
+    pub io_way: Option<disk::Way>,
     /// Which expert makes room for another: a name of [`experts::policy::POLICIES`].
     pub expert_policy: String,
     /// Tokens of prompts that one pass takes at most.
@@ -47,8 +47,8 @@ impl Default for Options {
             context: None,
             prompt: None,
             threads: None,
-            readers: disk::READERS,
             io: IoMode::Auto,
+            io_way: None,
             expert_policy: experts::policy::POLICIES[0].name.to_owned(),
             chunk: 512,
         }

@@ -195,13 +195,13 @@ fn a_budget_too_small_names_the_smallest_that_works() {
 
 /// The demo over a disk in memory whose reads fail as `faults` say.
 fn faulty_engine(faults: &[(u64, disk::Fault)]) -> Engine {
-    use disk::{Files, IoChoice, MemoryDisk};
+    use disk::{Files, Io, MemoryDisk};
     use std::sync::Arc;
 
     let opened = Opened::read(&demo_path()).unwrap();
     let manifest = opened.manifest.clone();
     let plan = opened.plan(&Options::default()).unwrap();
-    let files = Arc::new(Files::open(&manifest.files, IoChoice::Buffered).unwrap());
+    let files = Arc::new(Files::open(&manifest.files, Io::Buffered).unwrap());
     let backend = Arc::new(backend::Cpu::new(2).unwrap());
     let rows = files.clone();
     let rows = Arc::new(move |extent: base::Extent, bytes: &mut [u8]| rows.read_exact(extent, bytes));

@@ -23,6 +23,8 @@ const ABSENCES: &[Absence] = &[
             "crates/base/src/aligned.rs",
             "crates/base/src/code_pages.rs",
             "crates/disk/src/direct.rs",
+            "crates/disk/src/filling.rs",
+            "crates/disk/src/ring.rs",
             "crates/kernels/src/",
         ],
     },
