@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use base::{ByteSize, Result};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use disk::Way;
+use etcetera::{BaseStrategy, choose_base_strategy};
 use tidemill::{IoMode, Options, Sampling};
 
 /// Run Mixture-of-Experts language models far larger than memory, straight from the files as they were published.
@@ -80,7 +81,7 @@ pub struct EngineArgs {
 /// How experts are read.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Io {
-    /// Past the page cache when the model is larger than what the page cache could hold
+    /// As a probe of the drive finds best, when the model is larger than what the page cache could hold
     Auto,
     /// Past the page cache
     Direct,
@@ -128,6 +129,9 @@ impl EngineArgs {
                 IoEngine::Threads => Way::Threads,
                 IoEngine::Uring => Way::Ring,
             }),
+            probe_memo: choose_base_strategy()
+                .ok()
+                .map(|folders| folders.cache_dir().join("tidemill").join("drives")),
             expert_policy: self.expert_policy.clone(),
             ..Options::default()
         }

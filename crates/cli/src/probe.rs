@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::{AlignedBuf, Error, Extent, FileId, LayerId, Result};
-use disk::{Files, Io, Priority, ReadRequest, Setting, lay_out};
+use disk::{Files, Io, Setting, Walk, measure};
 use kernels::Threads;
 use tidemill::{Opened, machine};
 
@@ -103,53 +103,9 @@ pub fn folder_drive(folder: &Path, read_bytes: u64, quiet: bool) -> Result<Optio
 pub fn drive(files: Files, records: &[Vec<Extent>], depth: usize) -> Result<Drive> {
     let setting = Setting { depth, chunk_bytes: usize::MAX, ..Setting::usual(files.io()) };
     let (disk, _) = disk::start(Arc::new(files), &setting)?;
-    let (done, landings) = mpsc::channel();
-    let stride = stride(records.len());
-    let mut next = 0;
-    let mut submit = |buffer: Option<AlignedBuf>| -> Result<()> {
-        let layout = lay_out(&records[next * stride % records.len()])?;
-        next += 1;
-        let buffer = match buffer.filter(|buffer| buffer.len() >= layout.buffer_bytes) {
-            Some(buffer) => buffer,
-            None => AlignedBuf::zeroed(layout.buffer_bytes)?,
-        };
-        disk.submit(
-            ReadRequest { ticket: next as u64, priority: Priority::Demand, pieces: layout.pieces, buffer },
-            &done,
-        );
-        Ok(())
-    };
-    let start = Instant::now();
-    for _ in 0..depth {
-        submit(None)?;
-    }
-    let (mut in_flight, mut elapsed) = (depth, Duration::ZERO);
-    while in_flight > 0 {
-        disk.flush();
-        let landed = landings.recv().map_err(|_| Error::input("the reader threads are gone"))?;
-        landed.result?;
-        elapsed = start.elapsed();
-        if elapsed < DRIVE_TIME { submit(Some(landed.buffer))? } else { in_flight -= 1 }
-    }
+    let measured = measure(disk.as_ref(), &mut Walk::new(records), depth, DRIVE_TIME)?;
     let read_size = records[0].iter().map(|extent| extent.len).sum();
-    Ok(Drive {
-        read_size,
-        depth,
-        bytes_per_second: (disk.counters().bytes as f64 / elapsed.as_secs_f64()) as u64,
-    })
-}
-
-/// The first number from five eighths of `count` on that shares no factor with it: steps of this size visit every record
-/// once before any twice, and out of order.
-fn stride(count: usize) -> usize {
-    let divisor = |mut a: usize, mut b: usize| {
-        while b > 0 {
-            (a, b) = (b, a % b);
-        }
-        a
-    };
-    let start = (count * 5 / 8).max(1);
-    (start..).find(|stride| divisor(*stride, count) == 1).unwrap_or(1)
+    Ok(Drive { read_size, depth, bytes_per_second: measured.bytes_per_second() })
 }
 
 /// A file of its own to read, removed in the end.
@@ -202,16 +158,6 @@ mod tests {
     use base::Kind;
 
     use super::*;
-
-    #[test]
-    fn every_record_is_read_once_before_any_is_read_twice() {
-        for count in 1..400 {
-            let mut visits = vec![0; count];
-            (0..count).for_each(|next| visits[next * stride(count) % count] += 1);
-            assert!(visits.iter().all(|visits| *visits == 1), "{count} records");
-        }
-        assert_eq!([1, 15, 16, 128].map(stride), [1, 11, 11, 81]);
-    }
 
     #[test]
     fn a_quarter_of_a_small_machine_is_read() {

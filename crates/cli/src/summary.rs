@@ -30,6 +30,8 @@ struct End {
     totals: Totals,
     budget: u64,
     io: &'static str,
+    way: &'static str,
+    drive_rate: Option<u64>,
     backend: String,
     seconds: f64,
 }
@@ -61,6 +63,8 @@ impl Summary {
             totals: engine.totals(),
             budget: engine.plan().budget,
             io: engine.io().0.name(),
+            way: engine.reading().0.way.name(),
+            drive_rate: engine.reading().1,
             backend: engine.backend_name(),
             seconds: self.start.elapsed().as_secs_f64(),
         });
@@ -86,15 +90,22 @@ impl Summary {
         if let Some(bytes) = end.drive_bytes {
             parts.push(format!("{} from the drive ({})", ByteSize(bytes), end.io));
         }
+        if let Some(rate) = end.drive_rate {
+            let busy = self
+                .utilisation(end)
+                .map_or(String::new(), |share| format!(", {:.0} % of it used", 100.0 * share));
+            parts.push(format!("drive {}/s{busy}", ByteSize(rate)));
+        }
         if let Some(peak) = machine::peak_resident() {
             parts.push(format!("memory peak {} of {}", ByteSize(peak), ByteSize(end.budget)));
         }
+        parts.push(format!("output {:.12}", sha256(&end.text)));
         parts.join(" · ")
     }
 
     /// The object that other tools read.
     ///
-    /// The drive is not probed on the way and nothing is guessed ahead yet, so those figures are null and zero.
+    /// Figures of the drive are null when it was not probed: the page cache served the model, or all of it fits.
     pub fn json(&self) -> Value {
         let Some(end) = &self.end else { return Value::Null };
         let (hits, misses) = self.accesses(end);
@@ -110,14 +121,15 @@ impl Summary {
             "decode_tok_s": decode,
             "ttft_seconds": end.first_token,
             "bytes_read": end.drive_bytes,
-            "decode_bytes_read": now.decode_drive_bytes.zip(then.decode_drive_bytes).map(|(now, then)| now - then),
+            "decode_bytes_read": self.decode_drive_bytes(end),
             "expert_bytes_read": end.pool.bytes_read - self.pool_before.bytes_read,
             "expert_hits": hits,
             "expert_misses": misses,
             "expert_waits_seconds": (end.pool.wait - self.pool_before.wait).as_secs_f64(),
             "expert_retries": end.pool.retries - self.pool_before.retries,
-            "drive_bytes_per_second": null,
-            "drive_utilisation": null,
+            "drive_bytes_per_second": end.drive_rate,
+            "drive_utilisation": self.utilisation(end),
+            "io_engine": end.way,
             "memory_budget": end.budget,
             "peak_memory": machine::peak_resident(),
             "major_faults": machine::major_faults(),
@@ -146,6 +158,19 @@ impl Summary {
             rate(now.prefill_tokens - then.prefill_tokens, now.prefill - then.prefill),
             rate(now.decode_tokens - then.decode_tokens, now.decode - then.decode),
         )
+    }
+
+    /// Bytes that decoding read from drives, by the kernel's count.
+    fn decode_drive_bytes(&self, end: &End) -> Option<u64> {
+        let bytes = |totals: &Totals| totals.decode_drive_bytes;
+        Some(bytes(&end.totals)? - bytes(&self.totals_before).unwrap_or(0))
+    }
+
+    /// The share of the probed rate that decoding used.
+    fn utilisation(&self, end: &End) -> Option<f64> {
+        let seconds = (end.totals.decode - self.totals_before.decode).as_secs_f64();
+        let possible = end.drive_rate? as f64 * seconds;
+        (possible > 0.0).then_some(self.decode_drive_bytes(end)? as f64 / possible)
     }
 
     fn decode_bytes_per_token(&self, end: &End) -> u64 {

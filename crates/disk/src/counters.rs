@@ -19,6 +19,13 @@ pub struct Counters {
     pub failures: u64,
 }
 
+/// Bytes this process had read from drives, by the system's count: what the page cache served is not among them. `None`
+/// where the system does not tell.
+pub fn bytes_read_from_drives() -> Option<u64> {
+    let counts = std::fs::read_to_string("/proc/self/io").ok()?;
+    counts.lines().find_map(|line| line.strip_prefix("read_bytes:"))?.trim().parse().ok()
+}
+
 /// [`Counters`] that many threads add to.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {

@@ -68,6 +68,13 @@ pub(crate) fn expect_scattered_reads(file: &File) {
     let _ = file;
 }
 
+/// Gives up what the page cache holds of the file.
+pub(crate) fn forget_cached(file: &File) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    advise(file, libc::POSIX_FADV_DONTNEED);
+    let _ = file;
+}
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn advise(file: &File, advice: libc::c_int) {
     use std::os::fd::AsRawFd;

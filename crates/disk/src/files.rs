@@ -112,6 +112,11 @@ impl Files {
         self.files.iter().for_each(|file| direct::expect_scattered_reads(&file.file));
     }
 
+    /// Gives up what the page cache holds of the files, as far as the system follows.
+    pub(crate) fn forget_cached(&self) {
+        self.files.iter().for_each(|file| direct::forget_cached(&file.file));
+    }
+
     /// Whether the files are still those that were opened, byte for byte, as size and time of change tell.
     pub(crate) fn check_unchanged(&self, pieces: &[Piece]) -> Result<()> {
         let mut last = None;

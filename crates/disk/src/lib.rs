@@ -19,16 +19,20 @@ mod threads;
 #[cfg(target_os = "linux")]
 mod ring;
 mod setting;
+mod measure;
+mod probe;
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use base::{AlignedBuf, Result};
 
-pub use counters::Counters;
+pub use counters::{Counters, bytes_read_from_drives};
 pub use files::Files;
 pub use layout::{Layout, Piece, lay_out};
+pub use measure::{Measured, Walk, measure};
 pub use memory::{Fault, MemoryDisk};
+pub use probe::{Answer, Question, probe};
 #[cfg(target_os = "linux")]
 pub use ring::RingDisk;
 pub use setting::{Setting, Way, start};

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use backend::{Backend, Cpu};
 use base::{Error, Extent, Result, TokenId};
-use disk::{Disk, Files, Io, Setting};
+use disk::{Answer, Disk, Files, Io, Setting};
 use experts::policy::Policy;
 use experts::{ExpertPool, PoolStats};
 use kv::KvCache;
@@ -23,7 +23,7 @@ use crate::opened::{Opened, threads};
 use crate::plan::MemoryPlan;
 use crate::sequence::{Event, Finish, Request, Sequence, SequenceId};
 use crate::stats::{StepReport, Totals};
-use crate::{IoMode, Options, Sampler, machine};
+use crate::{Options, Sampler, drive, machine};
 
 /// Hears the logits of one token: its place in the text, and `[vocab]` numbers.
 pub type Each<'a> = &'a mut dyn FnMut(usize, &[f32]) -> Result<()>;
@@ -34,7 +34,7 @@ pub struct Engine {
     decoder: Decoder,
     pool: ExpertPool,
     disk: Arc<dyn Disk>,
-    io_note: Option<String>,
+    reading: Answer,
     sequences: BTreeMap<SequenceId, Sequence>,
     next: u64,
     /// The last sequence whose token the step before took; the next one's turn comes first.
@@ -60,9 +60,9 @@ impl Engine {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self> {
         let (manifest, _) = opened.into_parts();
-        let setting = setting(&manifest, options, &plan)?;
-        let files = Arc::new(Files::open(&manifest.files, setting.io)?);
-        let io_note = files.io_note().map(str::to_owned);
+        let mut reading = drive::decide(&manifest, options, &plan)?;
+        let files = Arc::new(Files::open(&manifest.files, reading.setting.io)?);
+        reading.note = reading.note.or(files.io_note().map(str::to_owned));
         let backend: Arc<dyn Backend> = Arc::new(Cpu::new(threads(options))?);
         let (total, mut done) = (manifest.trunk_bytes(), 0);
         let read = &mut |extent: Extent, bytes: &mut [u8]| {
@@ -76,9 +76,10 @@ impl Engine {
         rows.expect_scattered_reads();
         let rows = Arc::new(move |extent: Extent, bytes: &mut [u8]| rows.read_exact(extent, bytes));
         let decoder = model::load(&manifest, backend, read, rows)?;
-        let (disk, way_note) = disk::start(files, &setting)?;
+        let (disk, note) = disk::start(files, &reading.setting)?;
+        reading.note = reading.note.or(note);
         let mut engine = Self::assemble(manifest, decoder, disk, plan, &options.expert_policy)?;
-        engine.io_note = io_note.or(way_note);
+        engine.reading = reading;
         Ok(engine)
     }
 
@@ -90,7 +91,7 @@ impl Engine {
         plan: MemoryPlan,
         policy: &str,
     ) -> Result<Self> {
-        let catalogue = ManifestCatalogue(manifest);
+        let (catalogue, io) = (ManifestCatalogue(manifest), disk.io());
         let mut pool = ExpertPool::new(&catalogue, disk.clone(), plan.pool, Policy::named(policy)?)?;
         let cancel = Arc::new(AtomicBool::new(false));
         pool.cancel_with(cancel.clone());
@@ -99,7 +100,7 @@ impl Engine {
             decoder,
             pool,
             disk,
-            io_note: None,
+            reading: Answer { setting: Setting::usual(io), bytes_per_second: None, note: None },
             sequences: BTreeMap::new(),
             next: 0,
             last_served: None,
@@ -125,7 +126,13 @@ impl Engine {
 
     /// How experts are read, and why not as wished, if so.
     pub fn io(&self) -> (Io, Option<&str>) {
-        (self.disk.io(), self.io_note.as_deref())
+        (self.disk.io(), self.reading.note.as_deref())
+    }
+
+    /// How reads are handed to the drive, and the bytes a second it gave when it was probed; `None` when it was not, or
+    /// when what was read did not come from a drive.
+    pub fn reading(&self) -> (Setting, Option<u64>) {
+        (self.reading.setting, self.reading.bytes_per_second)
     }
 
     /// What the expert pool counted since the engine was opened.
@@ -344,21 +351,6 @@ struct Share {
     id: SequenceId,
     tokens: usize,
     decoding: bool,
-}
-
-/// How the files are read. Left to us, past the page cache when they are larger than what the budget leaves to it.
-fn setting(manifest: &Manifest, options: &Options, plan: &MemoryPlan) -> Result<Setting> {
-    let io = match options.io {
-        IoMode::Direct => Io::Direct,
-        IoMode::Buffered => Io::Buffered,
-        IoMode::Auto => {
-            let left = machine::memory_limit().unwrap_or(plan.budget).saturating_sub(plan.total());
-            let total = Files::open(&manifest.files, Io::Buffered)?.total_bytes();
-            if total > left { Io::Direct } else { Io::Buffered }
-        }
-    };
-    let usual = Setting::usual(io);
-    Ok(Setting { way: options.io_way.unwrap_or(usual.way), ..usual })
 }
 
 fn err_prompt(found: usize, prompt: usize) -> Error {

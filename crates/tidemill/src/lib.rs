@@ -49,6 +49,7 @@ mod opened;
 mod sampler;
 mod sequence;
 mod stats;
+mod drive;
 mod engine;
 pub mod demo;
 

@@ -53,10 +53,7 @@ pub fn peak_resident() -> Option<u64> {
     field("/proc/self/status", "VmHWM:").map(|kib| kib * 1024)
 }
 
-/// Bytes this process had read from drives, by the kernel's count: page-cache hits are not among them.
-pub fn bytes_read_from_drives() -> Option<u64> {
-    field("/proc/self/io", "read_bytes:")
-}
+pub use disk::bytes_read_from_drives;
 
 /// Page faults that had to wait for a drive.
 pub fn major_faults() -> Option<u64> {

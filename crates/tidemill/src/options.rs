@@ -1,5 +1,7 @@
 //! What a caller chooses when opening a model.
 
+use std::path::PathBuf;
+
 use base::{ByteSize, Error, Result};
 
 use crate::machine;
@@ -19,6 +21,8 @@ pub struct Options {
     pub io: IoMode,
     /// Who hands reads to the system. `None` leaves it to us.
     pub io_way: Option<disk::Way>,
+    /// A file that remembers what probes of drives chose; made when there is none. `None` probes each time.
+    pub probe_memo: Option<PathBuf>,
     /// Which expert makes room for another: a name of [`experts::policy::POLICIES`].
     pub expert_policy: String,
     /// Tokens of prompts that one pass takes at most.
@@ -28,7 +32,7 @@ pub struct Options {
 /// How experts are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IoMode {
-    /// Past the page cache when the model is larger than the memory beside the budget; else through it.
+    /// Through the page cache when the files fit the memory beside the budget; else as a probe of the drive finds best.
     #[default]
     Auto,
     /// Past the page cache, where the file system allows it.
@@ -49,6 +53,7 @@ impl Default for Options {
             threads: None,
             io: IoMode::Auto,
             io_way: None,
+            probe_memo: None,
             expert_policy: experts::policy::POLICIES[0].name.to_owned(),
             chunk: 512,
         }

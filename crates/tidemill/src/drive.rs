@@ -1,0 +1,167 @@
+//! How the experts are read from this drive: what was asked for, what sizes tell, what a probe finds, and what an
+//! earlier probe found.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base::{ExpertId, Extent, LayerId, Result};
+use disk::{Answer, Files, Io, Question, Setting, Way};
+use manifest::Manifest;
+
+use crate::plan::MemoryPlan;
+use crate::{IoMode, Options, machine};
+
+/// Models with fewer bytes of experts than this are read in no time, and tell nothing about a drive.
+const PROBE_MIN: u64 = 256 << 20;
+/// So many records stand for all.
+const SAMPLE: usize = 512;
+/// A probe may use this much of the pool's memory, which is empty as yet.
+const PROBE_MEMORY: u64 = 256 << 20;
+
+/// Decides how the model's experts are read.
+///
+/// Left to us, a model that fits the memory which the budget leaves to the page cache is read through it, and one
+/// whose experts all fit the pool is not probed: it is read once. Else the drive is probed.
+pub(crate) fn decide(manifest: &Manifest, options: &Options, plan: &MemoryPlan) -> Result<Answer> {
+    let io = match options.io {
+        IoMode::Direct => Some(Io::Direct),
+        IoMode::Buffered => Some(Io::Buffered),
+        IoMode::Auto => None,
+    };
+    let left = machine::memory_limit().unwrap_or(plan.budget).saturating_sub(plan.total());
+    let fits = Files::open(&manifest.files, Io::Buffered)?.total_bytes() <= left;
+    let resident = plan.pool >= manifest.expert_bytes();
+    if manifest.expert_bytes() < PROBE_MIN || (io.is_none() && (fits || resident)) {
+        let usual = Setting::usual(io.unwrap_or(if fits { Io::Buffered } else { Io::Direct }));
+        let setting = Setting { way: options.io_way.unwrap_or(usual.way), ..usual };
+        return Ok(Answer { setting, bytes_per_second: None, note: None });
+    }
+    let records = sample(manifest);
+    let memo = options.probe_memo.as_deref().map(|path| (path, name(manifest, &records)));
+    let known = memo.as_ref().and_then(|(path, name)| recall(path, name));
+    let memory = PROBE_MEMORY.min(plan.pool);
+    let question =
+        Question { paths: &manifest.files, records: &records, io, way: options.io_way, known, memory };
+    let answer = disk::probe(&question)?;
+    // What was decided by a person says nothing about the drive.
+    if let (Some((path, name)), None, None, None) = (memo, io, options.io_way, known) {
+        remember(path, &name, &answer.setting);
+    }
+    Ok(answer)
+}
+
+/// Experts from all over the model.
+fn sample(manifest: &Manifest) -> Vec<Vec<Extent>> {
+    let layers = (0..manifest.spec.layers.len() as u32).filter_map(|layer| manifest.experts(LayerId(layer)));
+    let layers: Vec<_> = layers.collect();
+    let each = (SAMPLE / layers.len().max(1)).max(1);
+    let experts = layers.iter().flat_map(|layer| {
+        let step = (layer.count() / each).max(1);
+        (0..layer.count() as u32).step_by(step).map(|expert| layer.extents(ExpertId(expert)).to_vec())
+    });
+    experts.take(2 * SAMPLE).collect()
+}
+
+/// What a drive and a model are remembered by: the devices, and the order of magnitude of files and reads.
+fn name(manifest: &Manifest, records: &[Vec<Extent>]) -> String {
+    let (mut devices, mut total) = (Vec::new(), 0u64);
+    for path in &manifest.files {
+        let Ok(metadata) = fs::metadata(path) else { continue };
+        devices.push(device(&metadata));
+        total = total.saturating_add(metadata.len());
+    }
+    devices.sort_unstable();
+    devices.dedup();
+    let devices: Vec<String> = devices.iter().map(|device| format!("{device:x}")).collect();
+    let longest = records.iter().flatten().map(|extent| extent.len).max().unwrap_or(0);
+    format!(
+        "{} {} {}",
+        devices.join(","),
+        total.checked_ilog2().unwrap_or(0),
+        longest.checked_ilog2().unwrap_or(0)
+    )
+}
+
+#[cfg(unix)]
+fn device(metadata: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::dev(metadata)
+}
+
+#[cfg(not(unix))]
+fn device(_: &fs::Metadata) -> u64 {
+    0
+}
+
+/// Nobody has more drives than this file has room for; a larger one is not ours.
+const MEMO_MAX: u64 = 64 << 10;
+
+/// What is remembered, line by line: `NAME IO WAY DEPTH CHUNK`. A file that cannot be read holds nothing.
+fn lines(path: &Path) -> Vec<String> {
+    let small = fs::metadata(path).is_ok_and(|metadata| metadata.len() <= MEMO_MAX);
+    let text = if small { fs::read_to_string(path).unwrap_or_default() } else { String::new() };
+    text.lines().map(str::to_owned).collect()
+}
+
+/// The setting of a line, unless it makes no sense.
+fn recall(path: &Path, name: &str) -> Option<Setting> {
+    let lines = lines(path);
+    let rest = lines.iter().rev().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    let mut words = rest.split(' ');
+    let io = [Io::Buffered, Io::Direct].into_iter().find(|io| Some(io.name()) == words.clone().next())?;
+    words.next();
+    let word = words.next()?;
+    let way = *Way::ALL.iter().find(|way| way.name() == word)?;
+    let depth = words.next()?.parse().ok().filter(|depth| (1..=64).contains(depth))?;
+    let chunk_bytes = words.next()?.parse().ok().filter(|bytes| (4096..=64 << 20).contains(bytes))?;
+    Some(Setting { io, way, depth, chunk_bytes })
+}
+
+/// Replaces the line of that name. A memo that cannot be written is no failure: the next run probes again.
+fn remember(path: &Path, name: &str, setting: &Setting) {
+    let mut lines = lines(path);
+    lines.retain(|line| line.strip_prefix(name).is_none_or(|rest| !rest.starts_with(' ')));
+    let Setting { io, way, depth, chunk_bytes } = setting;
+    lines.push(format!("{name} {} {} {depth} {chunk_bytes}", io.name(), way.name()));
+    let written = || -> std::io::Result<()> {
+        fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+        let beside: PathBuf = path.with_extension(format!("{}", std::process::id()));
+        fs::write(&beside, lines.join("\n") + "\n")?;
+        fs::rename(&beside, path)
+    };
+    let _ = written();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_is_recalled_and_nonsense_is_not() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("a/drives");
+        assert_eq!(recall(&path, "fe00 35 23"), None);
+        let setting = Setting { io: Io::Direct, way: Way::Ring, depth: 8, chunk_bytes: 2 << 20 };
+        remember(&path, "fe00 35 23", &Setting { depth: 4, ..setting });
+        remember(&path, "fe00 35 2", &Setting { depth: 5, ..setting });
+        remember(&path, "fe00 35 23", &setting);
+        assert_eq!(recall(&path, "fe00 35 23"), Some(setting));
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
+        for nonsense in [
+            "fe00 35 23",
+            "fe00 35 23 direct uring 8",
+            "fe00 35 23 direct uring 0 4096",
+            "fe00 35 23 direct uring 8 1",
+            "fe00 35 23 mmap uring 8 4096",
+            "fe00 35 23 direct uring 99999999999999999999 4096",
+            "\u{fffd}\0\0",
+        ] {
+            fs::write(&path, nonsense).unwrap();
+            assert_eq!(recall(&path, "fe00 35 23"), None, "{nonsense}");
+        }
+        fs::write(&path, vec![b'\n'; MEMO_MAX as usize + 1]).unwrap();
+        assert_eq!(recall(&path, "fe00 35 23"), None);
+        fs::write(&path, [0xff, 0xfe]).unwrap();
+        remember(&path, "fe00 35 23", &setting);
+        assert_eq!(recall(&path, "fe00 35 23"), Some(setting));
+    }
+}
