@@ -18,6 +18,7 @@ use spec::Router;
 
 pub use attention::{Form, LatentQuery, LatentUp, Span};
 pub use cpu::Cpu;
+pub use kernels::{Activations, Isa, Kernels, codes_scratch_bytes};
 pub use routing::{Routing, Use};
 pub use tensor::{Buffer, Heads, Rotation, Tensor, Weight};
 

@@ -70,9 +70,12 @@ pub struct EngineArgs {
     /// Which expert makes room for another
     #[arg(long, value_name = "NAME", default_value = default_policy(), value_parser = policies())]
     pub expert_policy: String,
-    /// Number format of activations: the quantized weights meet them in f32
-    #[arg(long, value_enum, default_value_t = Activations::F32)]
-    pub activations: Activations,
+    /// How activations meet quantized weights [default: int8; f32 for logits and eval]
+    #[arg(long, value_enum)]
+    pub activations: Option<Activations>,
+    /// Instruction set of the kernels [default: the best of this machine; all give the same answers]
+    #[arg(long, value_enum)]
+    pub isa: Option<Isa>,
     /// Print only the answer and errors
     #[arg(long, short)]
     pub quiet: bool,
@@ -103,6 +106,19 @@ pub enum IoEngine {
 pub enum Activations {
     /// In f32, as references compute
     F32,
+    /// In signed bytes with a scale for 32 columns, where the weights are integer codes
+    Int8,
+}
+
+/// An instruction set.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Isa {
+    /// Whatever any processor of this architecture has
+    Scalar,
+    /// AVX2, FMA and F16C
+    Avx2,
+    /// AVX-512 with VNNI and VBMI
+    Avx512,
 }
 
 fn default_policy() -> &'static str {
@@ -114,9 +130,28 @@ fn policies() -> Vec<&'static str> {
 }
 
 impl EngineArgs {
-    /// The same as the engine takes it.
+    /// The same as the engine takes it, for commands that answer: activations in signed bytes.
     pub fn options(&self) -> Options {
+        self.options_with(tidemill::Activations::Int8)
+    }
+
+    /// The same for commands whose figures are compared with references: activations in f32.
+    pub fn exact_options(&self) -> Options {
+        self.options_with(tidemill::Activations::F32)
+    }
+
+    fn options_with(&self, activations: tidemill::Activations) -> Options {
         Options {
+            activations: match self.activations {
+                None => activations,
+                Some(Activations::F32) => tidemill::Activations::F32,
+                Some(Activations::Int8) => tidemill::Activations::Int8,
+            },
+            isa: self.isa.map(|isa| match isa {
+                Isa::Scalar => tidemill::Isa::Scalar,
+                Isa::Avx2 => tidemill::Isa::Avx2,
+                Isa::Avx512 => tidemill::Isa::Avx512,
+            }),
             memory: self.memory,
             context: self.context,
             threads: self.threads.map(usize::from),

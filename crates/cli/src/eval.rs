@@ -14,7 +14,7 @@ pub fn eval(args: &EvalArgs) -> Result<()> {
     }
     let text = std::fs::read_to_string(&args.text)
         .map_err(|error| Error::input(format!("{}: {error}", args.text.display())))?;
-    let mut options = args.engine.options();
+    let mut options = args.engine.exact_options();
     let opened = Opened::read(&models::resolve(&args.model)?)?;
     // Control tokens spelled out in a corpus, such as the end of a document, are what they say.
     let tokens = opened.tokenizer()?.encode_trusted(&text)?;

@@ -19,7 +19,7 @@ pub fn logits(args: &LogitsArgs) -> Result<()> {
         return Err(Error::input("no tokens to compute logits of"));
     }
     opened.check_tokens(&tokens)?;
-    let mut options = args.engine.options();
+    let mut options = args.engine.exact_options();
     options.context = options.context.or(Some(tokens.len()));
     let plan = opened.plan(&options)?;
     let mut engine = models::load(opened, plan, &options, args.engine.quiet)?;

@@ -7,7 +7,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use kernels::{Isa, Kernels, MatmulScratch, Threads, matmul};
+use kernels::{Activations, Compute, Isa, Kernels, MatmulScratch, Threads, matmul};
 use quant::{Matrix, Quant};
 
 const COLS: usize = 2048;
@@ -52,7 +52,7 @@ fn decoding(kernels: &Kernels) {
     }
 }
 
-fn products(kernels: &Kernels) {
+fn products(kernels: &'static Kernels) {
     const ROWS: usize = 256;
     let mut scratch = MatmulScratch::new();
     let encoded = Quant::Q8_0.quantize_matrix(ROWS, COLS, &wave(ROWS * COLS)).unwrap();
@@ -62,7 +62,8 @@ fn products(kernels: &Kernels) {
         let (x, mut out) = (wave(tokens * COLS), vec![0.0; tokens * ROWS]);
         let name = format!("matmul Q8_0, {tokens} tokens, {} threads", threads.count());
         report(&name, "GFLOP/s", 2 * ROWS * COLS * tokens, || {
-            matmul(kernels, &threads, w, black_box(&x), &mut out, &mut scratch);
+            let compute = Compute { kernels, threads: &threads, activations: Activations::Int8 };
+            matmul(&compute, w, black_box(&x), &mut out, &mut scratch);
         });
     }
 }

@@ -2,8 +2,11 @@
 
 use quant::{Quant, Row};
 
+use crate::activations::{self, ActivationStrip, STRIP};
 use crate::generic;
+use crate::integer;
 use crate::lanes::LANES;
+use crate::tiles::Tiles;
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64;
 
@@ -14,7 +17,7 @@ pub enum Isa {
     Scalar,
     /// x86-64 with AVX2, FMA and F16C.
     Avx2,
-    /// x86-64 with AVX-512 F, BW, VL and DQ, and FMA.
+    /// x86-64 with AVX-512 F, BW, VL, DQ, VNNI and VBMI, and FMA: Ice Lake, Zen 4 and later.
     Avx512,
 }
 
@@ -44,24 +47,30 @@ struct Functions {
     dequantize: unsafe fn(Quant, Row<'_>, &mut [f32]),
     dot: unsafe fn(&[f32], &[f32]) -> f32,
     dot_rows: unsafe fn(&[f32], &[f32], &mut [f32]),
+    dot_block: unsafe fn(&[f32], &[f32], usize, &mut [f32]),
+    dot_floats: unsafe fn(Quant, Row<'_>, &[f32]) -> Option<f32>,
     axpy: unsafe fn(f32, &[f32], &mut [f32]),
     add: unsafe fn(&[f32], &mut [f32]),
     rms_norm: unsafe fn(&[f32], &[f32], f32, &mut [f32]),
     silu_mul: unsafe fn(&mut [f32], &[f32]),
     softmax: unsafe fn(&mut [f32]),
     sigmoid: unsafe fn(&mut [f32]),
+    quantize: unsafe fn(&[f32], &mut ActivationStrip),
+    dot_codes: unsafe fn(Quant, Row<'_>, &[ActivationStrip]) -> f32,
+    tiles: Option<Tiles>,
 }
 
 /// Compiles [`generic`] once more, under `$attribute`, as a module with a table of its own.
 macro_rules! instantiate {
-    ($module:ident, $isa:expr, $lanes:ty, $tile:literal, $(#[$attribute:meta])*) => {
+    ($module:ident, $isa:expr, $lanes:ty, $tall:literal, $tile:literal, $dot_floats:path, $dot_codes:path, $tiles:expr, $(#[$attribute:meta])*) => {
         mod $module {
             use super::*;
 
             pub(super) static KERNELS: Kernels = Kernels {
                 isa: $isa,
                 functions: Functions {
-                    dequantize, dot, dot_rows, axpy, add, rms_norm, silu_mul, softmax, sigmoid,
+                    dequantize, dot, dot_rows, dot_block, axpy, add, rms_norm, silu_mul, softmax, sigmoid, quantize,
+                    dot_floats: $dot_floats, dot_codes: $dot_codes, tiles: $tiles,
                 },
             };
 
@@ -76,6 +85,10 @@ macro_rules! instantiate {
             $(#[$attribute])*
             fn dot_rows(row: &[f32], x: &[f32], out: &mut [f32]) {
                 generic::dot_rows::<$lanes, $tile>(row, x, out);
+            }
+            $(#[$attribute])*
+            fn dot_block(rows: &[f32], x: &[f32], cols: usize, out: &mut [f32]) {
+                generic::dot_block::<$lanes, $tall, $tile>(rows, x, cols, out);
             }
             $(#[$attribute])*
             fn axpy(a: f32, x: &[f32], y: &mut [f32]) {
@@ -101,16 +114,26 @@ macro_rules! instantiate {
             fn sigmoid(x: &mut [f32]) {
                 generic::sigmoid(x);
             }
+            $(#[$attribute])*
+            fn quantize(x: &[f32], out: &mut ActivationStrip) {
+                activations::quantize(x, out);
+            }
         }
     };
 }
 
-// The last number is how many tokens share a load of a weight row: as many as their sums fit the registers.
-instantiate!(scalar, Isa::Scalar, [f32; LANES], 1,);
+// The numbers are how many rows and tokens share their loads: as many as their sums fit the registers.
+instantiate!(scalar, Isa::Scalar, [f32; LANES], 1, 1, generic::no_dot_floats, integer::dot, None,);
 #[cfg(target_arch = "x86_64")]
-instantiate!(avx2, Isa::Avx2, x86_64::Avx2, 3, #[target_feature(enable = "avx2,fma,f16c")]);
+instantiate!(
+    avx2, Isa::Avx2, x86_64::Avx2, 1, 3, generic::no_dot_floats, x86_64::avx2::dot_codes, None,
+    #[target_feature(enable = "avx2,fma,f16c")]
+);
 #[cfg(target_arch = "x86_64")]
-instantiate!(avx512, Isa::Avx512, x86_64::Avx512, 4, #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,fma")]);
+instantiate!(
+    avx512, Isa::Avx512, x86_64::Avx512, 4, 3, x86_64::avx512::dot_floats, x86_64::avx512::dot_codes, Some(x86_64::avx512::TILES),
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
+);
 
 impl Kernels {
     /// The kernels for the best instruction set of this CPU.
@@ -126,8 +149,9 @@ impl Kernels {
             Isa::Scalar => Some(&scalar::KERNELS),
             Isa::Avx2 => (has!("avx2") && has!("fma") && has!("f16c")).then_some(&avx2::KERNELS),
             Isa::Avx512 => {
-                (has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512dq") && has!("fma"))
-                    .then_some(&avx512::KERNELS)
+                let base = has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512dq");
+                let bytes = has!("avx512vnni") && has!("avx512vbmi");
+                (base && bytes && has!("fma") && has!("f16c")).then_some(&avx512::KERNELS)
             }
         }
     }
@@ -157,6 +181,26 @@ impl Kernels {
         assert_eq!(x.len(), row.len() * out.len(), "x is [tokens, cols]");
         // SAFETY: as in `dequantize`.
         unsafe { (self.functions.dot_rows)(row, x, out) }
+    }
+
+    /// `out`, [rows, tokens] = the dot product of each of `rows`, [rows, cols], with each of `x`, [tokens, cols]; the
+    /// bits of [`Kernels::dot`].
+    pub fn dot_block(&self, rows: &[f32], x: &[f32], cols: usize, out: &mut [f32]) {
+        assert!(
+            cols > 0 && rows.len().is_multiple_of(cols) && x.len().is_multiple_of(cols),
+            "rows of {cols} columns"
+        );
+        assert_eq!(out.len(), rows.len() / cols * (x.len() / cols), "out is [rows, tokens]");
+        // SAFETY: as in `dequantize`.
+        unsafe { (self.functions.dot_block)(rows, x, cols, out) }
+    }
+
+    /// The dot product of a row of weights, dequantized, with a token, without writing the row down, where this
+    /// instruction set can; the bits of [`Kernels::dequantize`] and [`Kernels::dot`].
+    pub fn dot_floats(&self, quant: Quant, row: Row<'_>, x: &[f32]) -> Option<f32> {
+        assert_eq!(quant.row_len(row), Some(x.len()), "a row as long as the token");
+        // SAFETY: as in `dequantize`; the row is as long as the token, by the line above.
+        unsafe { (self.functions.dot_floats)(quant, row, x) }
     }
 
     /// y += a·x, each element fused.
@@ -198,4 +242,34 @@ impl Kernels {
         // SAFETY: as in `dequantize`.
         unsafe { (self.functions.sigmoid)(x) }
     }
+
+    /// Spells a row of `x` as signed bytes, 256 columns a strip; the last strip may be short of columns.
+    pub fn quantize(&self, x: &[f32], out: &mut [ActivationStrip]) {
+        assert_eq!(x.len().div_ceil(STRIP), out.len(), "a strip for every {STRIP} columns");
+        for (x, out) in x.chunks(STRIP).zip(out) {
+            // SAFETY: as in `dequantize`.
+            unsafe { (self.functions.quantize)(x, out) }
+        }
+    }
+
+    /// The product of a row of integer codes with a token, in the order of `integer.rs`.
+    ///
+    /// # Panics
+    /// When `quant` has no strips, and when the row is not as long as the token.
+    pub fn dot_codes(&self, quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f32 {
+        check_codes(quant, row, x.len());
+        // SAFETY: as in `dequantize`; every strip of the row is there, by the line above.
+        unsafe { (self.functions.dot_codes)(quant, row, x) }
+    }
+
+    /// Products with many tokens, where this instruction set has them.
+    pub(crate) fn tiles(&self) -> Option<&Tiles> {
+        self.functions.tiles.as_ref()
+    }
+}
+
+/// Asserts that `row` spells `strips` strips, of which the last may be short.
+pub(crate) fn check_codes(quant: Quant, row: Row<'_>, strips: usize) {
+    assert!(quant.strip_group().is_some(), "{quant} has no integer codes");
+    assert_eq!(quant.row_len(row).map(|len| len.div_ceil(STRIP)), Some(strips), "a row as long as the token");
 }

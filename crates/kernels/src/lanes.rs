@@ -44,20 +44,35 @@ impl Lanes for [f32; LANES] {
 /// The dot product of `row` with each of `T` rows of the same length, each in the canonical order.
 #[inline(always)]
 pub(crate) fn dots<L: Lanes, const T: usize>(row: &[f32], others: [&[f32]; T]) -> [f32; T] {
-    let (whole, tail) = row.as_chunks::<LANES>();
-    let mut lanes = [L::zero(); T];
-    for (i, a) in whole.iter().enumerate() {
-        for t in 0..T {
-            lanes[t] = lanes[t].add_products(a, chunk(others[t], i));
+    let [sums] = dot_tile::<L, 1, T>([row], others);
+    sums
+}
+
+/// The dot product of each of `R` rows with each of `T` others of the same length, each in the canonical order.
+#[inline(always)]
+pub(crate) fn dot_tile<L: Lanes, const R: usize, const T: usize>(
+    rows: [&[f32]; R],
+    others: [&[f32]; T],
+) -> [[f32; T]; R] {
+    let len = rows[0].len();
+    let mut lanes = [[L::zero(); T]; R];
+    for i in 0..len / LANES {
+        for r in 0..R {
+            for t in 0..T {
+                lanes[r][t] = lanes[r][t].add_products(chunk(rows[r], i), chunk(others[t], i));
+            }
         }
     }
-    let mut sums = [0.0; T];
-    for t in 0..T {
-        let mut lanes = lanes[t].to_array();
-        for (lane, (a, b)) in lanes.iter_mut().zip(tail.iter().zip(&others[t][row.len() - tail.len()..])) {
-            *lane = a.mul_add(*b, *lane);
+    let whole = len / LANES * LANES;
+    let mut sums = [[0.0; T]; R];
+    for r in 0..R {
+        for t in 0..T {
+            let mut lanes = lanes[r][t].to_array();
+            for (lane, (a, b)) in lanes.iter_mut().zip(rows[r][whole..].iter().zip(&others[t][whole..])) {
+                *lane = a.mul_add(*b, *lane);
+            }
+            sums[r][t] = fold(lanes, |a, b| a + b);
         }
-        sums[t] = fold(lanes, |a, b| a + b);
     }
     sums
 }

@@ -1,11 +1,15 @@
 //! Arithmetic on slices, for every instruction set.
 //!
-//! [`Kernels`] is a table of functions for one instruction set; all tables give the same bits, because each is the
-//! same source (`generic.rs`) compiled again and every sum follows one canonical order (`lanes.rs`). [`Threads`] cuts
-//! work into chunks, and [`matmul`] and [`gated`] are the two products a transformer is made of. Nothing here knows
-//! tensors or files, and nothing allocates but the scratch its caller keeps.
+//! [`Kernels`] is a table of functions for one instruction set; all tables give the same bits, because every sum
+//! follows one canonical order: `lanes.rs` says it for f32, `integer.rs` for codes. Most are the same source
+//! (`generic.rs`) compiled again; the products of codes are written by hand, in `x86_64/`. [`Threads`] cuts work into
+//! chunks, and [`matmul`] and [`gated`] are the two products a transformer is made of. Nothing here knows tensors or
+//! files, and nothing allocates but the scratch its caller keeps.
 
+mod activations;
+mod integer;
 mod lanes;
+mod tiles;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
@@ -15,8 +19,16 @@ mod isa;
 
 mod threads;
 
+mod product;
+
+mod codes;
+mod floats;
+
 mod matmul;
 
+pub use activations::{ActivationStrip, Activations};
+pub use codes::codes_scratch_bytes;
 pub use isa::{Isa, Kernels};
 pub use matmul::{MatmulScratch, gated, matmul};
+pub use product::Compute;
 pub use threads::Threads;

@@ -1,12 +1,19 @@
-//! The products against plain loops: the same bits for any number of threads, tokens and any shape.
+//! The products against plain loops: the same bits for any instruction set, number of threads, tokens and any shape.
 
 #![allow(clippy::unwrap_used)]
 
-use kernels::{Isa, Kernels, MatmulScratch, Threads, gated, matmul};
+use kernels::{ActivationStrip, Activations, Compute, Isa, Kernels, MatmulScratch, Threads, gated, matmul};
 use quant::{Encoded, Matrix, Quant};
+
+const BOTH: [Activations; 2] = [Activations::F32, Activations::Int8];
 
 fn wave(len: usize, seed: f32) -> Vec<f32> {
     (0..len).map(|i| (i as f32 * 0.61 + seed).sin()).collect()
+}
+
+/// Every instruction set this CPU has.
+fn tables() -> Vec<&'static Kernels> {
+    Isa::ALL.iter().filter_map(|isa| Kernels::for_isa(*isa)).collect()
 }
 
 struct Weight {
@@ -22,52 +29,78 @@ impl Weight {
         Self { quant, rows, cols, encoded }
     }
 
+    /// Random bytes: every code, and scales that are denormal, huge, infinite and NaN.
+    fn wild(quant: Quant, rows: usize, cols: usize) -> Self {
+        let mut state = rows as u64;
+        let mut byte = |_| {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (state >> 56) as u8
+        };
+        let planes = quant.plane_bytes(rows, cols).unwrap();
+        let [values, scales] = [planes.values, planes.scales].map(|len| (0..len).map(&mut byte).collect());
+        Self { quant, rows, cols, encoded: Encoded { values, scales } }
+    }
+
     fn matrix(&self) -> Matrix<'_> {
         Matrix::new(self.quant, self.rows, self.cols, &self.encoded.values, &self.encoded.scales).unwrap()
     }
 }
 
 /// One dot product at a time, in the scalar kernels.
-fn plain_matmul(w: Matrix<'_>, x: &[f32]) -> Vec<f32> {
+fn plain_matmul(w: Matrix<'_>, x: &[f32], activations: Activations) -> Vec<f32> {
     let kernels = Kernels::for_isa(Isa::Scalar).unwrap();
+    let by_codes = activations == Activations::Int8 && w.quant().strip_group().is_some();
     let mut row = vec![0.0; w.cols()];
+    let mut strips = vec![ActivationStrip::ZERO; w.cols().div_ceil(256)];
     let mut out = Vec::new();
     for x in x.chunks_exact(w.cols()) {
+        kernels.quantize(x, &mut strips);
         for r in 0..w.rows() {
-            w.quant().dequantize(w.row(r), &mut row);
-            out.push(kernels.dot(&row, x));
+            out.push(if by_codes {
+                kernels.dot_codes(w.quant(), w.row(r), &strips)
+            } else {
+                w.quant().dequantize(w.row(r), &mut row);
+                kernels.dot(&row, x)
+            });
         }
     }
     out
 }
 
+/// The bits, any NaN as one.
 fn bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(|v| v.to_bits()).collect()
+    values.iter().map(|v| if v.is_nan() { f32::NAN } else { *v }.to_bits()).collect()
 }
 
 #[test]
-fn a_product_has_the_same_bits_for_any_threads_and_tokens() {
+fn a_product_has_the_same_bits_for_any_instruction_set_threads_and_tokens() {
     let mut scratch = MatmulScratch::new();
-    let pools = [1, 2, 3, 5].map(|n| Threads::new(n).unwrap());
+    let pools = [1, 3].map(|n| Threads::new(n).unwrap());
     for quant in Quant::ALL {
-        for (rows, cols) in [(1, 256), (33, 256), (130, 512)] {
-            let w = Weight::new(*quant, rows, cols, 0.2);
-            let x = wave(40 * cols, 0.9);
-            let expected = bits(&plain_matmul(w.matrix(), &x));
-            for tokens in [0, 1, 2, 12, 13, 40] {
-                for threads in &pools {
-                    let mut out = vec![f32::NAN; tokens * rows];
-                    matmul(
-                        Kernels::detect(),
-                        threads,
-                        w.matrix(),
-                        &x[..tokens * cols],
-                        &mut out,
-                        &mut scratch,
-                    );
-                    let place =
-                        format!("{quant} [{rows}, {cols}], {tokens} tokens, {} threads", threads.count());
-                    assert_eq!(bits(&out), expected[..tokens * rows], "{place}");
+        let block = quant.block_len();
+        for (rows, cols) in [(1, 256), (33, 256), (70, 512), (19, 1536), (9, 256 + block), (17, 3 * block)] {
+            for (w, activations) in [
+                (Weight::new(*quant, rows, cols, 0.2), Activations::F32),
+                (Weight::new(*quant, rows, cols, 0.2), Activations::Int8),
+                (Weight::wild(*quant, rows, cols), Activations::F32),
+                (Weight::wild(*quant, rows, cols), Activations::Int8),
+            ] {
+                let x = wave(65 * cols, 0.9);
+                let expected = bits(&plain_matmul(w.matrix(), &x, activations));
+                for (kernels, tokens) in
+                    tables().into_iter().flat_map(|k| [0, 1, 2, 3, 16, 35, 65].map(|t| (k, t)))
+                {
+                    for threads in &pools {
+                        let compute = Compute { kernels, threads, activations };
+                        let mut out = vec![f32::NAN; tokens * rows];
+                        matmul(&compute, w.matrix(), &x[..tokens * cols], &mut out, &mut scratch);
+                        let place = format!(
+                            "{quant} [{rows}, {cols}], {tokens} tokens, {} threads, {}, {activations:?}",
+                            threads.count(),
+                            kernels.isa.name()
+                        );
+                        assert!(bits(&out) == expected[..tokens * rows], "{place}");
+                    }
                 }
             }
         }
@@ -75,37 +108,91 @@ fn a_product_has_the_same_bits_for_any_threads_and_tokens() {
 }
 
 #[test]
+fn awkward_activations_give_the_same_bits() {
+    let threads = Threads::new(2).unwrap();
+    let mut scratch = MatmulScratch::new();
+    for quant in Quant::ALL.iter().filter(|quant| quant.strip_group().is_some()) {
+        let (rows, cols) = (9, 512);
+        let w = Weight::new(*quant, rows, cols, 0.4);
+        for odd in [0.0, -0.0, 1e-45, 1e-31, 3e38, f32::MAX, f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+            let mut x = wave(5 * cols, 0.3);
+            x[300..310].fill(odd);
+            x[3 * cols..].fill(odd);
+            let expected = bits(&plain_matmul(w.matrix(), &x, Activations::Int8));
+            for kernels in tables() {
+                for tokens in [1, 5] {
+                    let compute = Compute { kernels, threads: &threads, activations: Activations::Int8 };
+                    let mut out = vec![0.0; tokens * rows];
+                    matmul(&compute, w.matrix(), &x[..tokens * cols], &mut out, &mut scratch);
+                    assert_eq!(
+                        bits(&out),
+                        expected[..tokens * rows],
+                        "{quant}, {odd}, {}",
+                        kernels.isa.name()
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn activations_in_bytes_stay_near_the_exact_product() {
+    let threads = Threads::new(1).unwrap();
+    let mut scratch = MatmulScratch::new();
+    for quant in Quant::ALL.iter().filter(|quant| quant.strip_group().is_some()) {
+        let (rows, cols) = (64, 1024);
+        let w = Weight::new(*quant, rows, cols, 0.4);
+        let x = wave(cols, 0.3);
+        let mut errors = [0.0_f64; 2];
+        let mut row = vec![0.0; cols];
+        let exact: Vec<f64> = (0..rows)
+            .map(|r| {
+                quant.dequantize(w.matrix().row(r), &mut row);
+                row.iter().zip(&x).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+            })
+            .collect();
+        let norm = exact.iter().map(|v| v * v).sum::<f64>().sqrt();
+        for (activations, error) in BOTH.into_iter().zip(&mut errors) {
+            let compute = Compute { kernels: Kernels::detect(), threads: &threads, activations };
+            let mut out = vec![0.0; rows];
+            matmul(&compute, w.matrix(), &x, &mut out, &mut scratch);
+            let square = |(a, b): (&f32, &f64)| (f64::from(*a) - b).powi(2);
+            *error = out.iter().zip(&exact).map(square).sum::<f64>().sqrt() / norm;
+        }
+        assert!(errors[0] < 1e-6, "{quant}: {errors:?}");
+        assert!(errors[1] < 6e-3, "{quant}: {errors:?}");
+    }
+}
+
+#[test]
 fn the_gated_unit_is_its_three_products() {
     let kernels = Kernels::detect();
     let mut scratch = MatmulScratch::new();
-    for (hidden, units) in [(256, 512), (64, 96), (96, 32)] {
+    for ((hidden, units), activations) in [(256, 512), (64, 96), (96, 32)]
+        .into_iter()
+        .flat_map(|shape| BOTH.map(|activations| (shape, activations)))
+    {
         let quant = if hidden == 256 { Quant::Q4K } else { Quant::Q8_0 };
-        let (gate, up) =
-            (Weight::new(quant, units, hidden, 0.3), Weight::new(Quant::Q4_0, units, hidden, 0.5));
-        let down = Weight::new(quant, hidden, units, 0.7);
-        for tokens in [1, 3, 30] {
-            let x = wave(tokens * hidden, 0.1);
-            let mut inner = plain_matmul(gate.matrix(), &x);
-            kernels.silu_mul(&mut inner, &plain_matmul(up.matrix(), &x));
-            let expected = bits(&plain_matmul(down.matrix(), &inner));
-            for threads in [1, 2, 4].map(|n| Threads::new(n).unwrap()) {
-                let mut out = vec![f32::NAN; tokens * hidden];
-                gated(
-                    kernels,
-                    &threads,
-                    &x,
-                    gate.matrix(),
-                    up.matrix(),
-                    down.matrix(),
-                    &mut out,
-                    &mut scratch,
-                );
-                assert_eq!(
-                    bits(&out),
-                    expected,
-                    "hidden {hidden}, {tokens} tokens, {} threads",
-                    threads.count()
-                );
+        for gate_quant in [quant, Quant::F16] {
+            let (gate, up) =
+                (Weight::new(gate_quant, units, hidden, 0.3), Weight::new(Quant::Q4_0, units, hidden, 0.5));
+            let down = Weight::new(quant, hidden, units, 0.7);
+            // Gate and up meet the same activations: in f32, unless both have codes.
+            let inner_activations = if gate_quant == Quant::F16 { Activations::F32 } else { activations };
+            for tokens in [1, 3, 30] {
+                let x = wave(tokens * hidden, 0.1);
+                let mut inner = plain_matmul(gate.matrix(), &x, inner_activations);
+                kernels.silu_mul(&mut inner, &plain_matmul(up.matrix(), &x, inner_activations));
+                let expected = bits(&plain_matmul(down.matrix(), &inner, activations));
+                for threads in [1, 2, 4].map(|n| Threads::new(n).unwrap()) {
+                    let compute = Compute { kernels, threads: &threads, activations };
+                    let mut out = vec![f32::NAN; tokens * hidden];
+                    let matrices = [gate.matrix(), up.matrix(), down.matrix()];
+                    gated(&compute, &x, matrices, &mut out, &mut scratch);
+                    let place = format!("hidden {hidden}, {tokens} tokens, {} threads", threads.count());
+                    assert_eq!(bits(&out), expected, "{place}");
+                }
             }
         }
     }
@@ -115,12 +202,15 @@ fn the_gated_unit_is_its_three_products() {
 fn empty_products_are_zero() {
     let threads = Threads::new(2).unwrap();
     let mut scratch = MatmulScratch::new();
-    let no_columns = Matrix::new(Quant::F32, 3, 0, &[], &[]).unwrap();
-    let mut out = [1.0; 6];
-    matmul(Kernels::detect(), &threads, no_columns, &[], &mut out, &mut scratch);
-    assert_eq!(out, [0.0; 6]);
-    let no_rows = Matrix::new(Quant::F32, 0, 3, &[], &[]).unwrap();
-    matmul(Kernels::detect(), &threads, no_rows, &[1.0; 6], &mut [], &mut scratch);
+    for activations in BOTH {
+        let compute = Compute { kernels: Kernels::detect(), threads: &threads, activations };
+        let no_columns = Matrix::new(Quant::Q8_0, 3, 0, &[], &[]).unwrap();
+        let mut out = [1.0; 6];
+        matmul(&compute, no_columns, &[], &mut out, &mut scratch);
+        assert_eq!(out, [0.0; 6]);
+        let no_rows = Matrix::new(Quant::Q8_0, 0, 32, &[], &[]).unwrap();
+        matmul(&compute, no_rows, &[1.0; 64], &mut [], &mut scratch);
+    }
 }
 
 #[test]
@@ -128,5 +218,6 @@ fn empty_products_are_zero() {
 fn lengths_that_do_not_agree_are_a_programming_error() {
     let w = Weight::new(Quant::Q8_0, 2, 32, 0.0);
     let threads = Threads::new(1).unwrap();
-    matmul(Kernels::detect(), &threads, w.matrix(), &[0.0; 64], &mut [0.0; 3], &mut MatmulScratch::new());
+    let compute = Compute { kernels: Kernels::detect(), threads: &threads, activations: Activations::F32 };
+    matmul(&compute, w.matrix(), &[0.0; 64], &mut [0.0; 3], &mut MatmulScratch::new());
 }

@@ -34,7 +34,8 @@ pub fn scratch_bytes(spec: &ModelSpec, pass: &PassSize) -> u64 {
     let inner = tokens * spec.layers.iter().map(|layer| inner_width(&layer.ffn)).max().unwrap_or(0);
     let spelled = pass.threads * SPELLED_MIN.max(2 * widest_row(spec));
     let numbers = residual + inner + spelled + widest.max().unwrap_or(0).max(head);
-    (numbers * size_of::<f32>() + pass.threads * STACK) as u64
+    let codes = backend::codes_scratch_bytes(widest_row(spec), tokens, pass.threads);
+    (numbers * size_of::<f32>() + codes + pass.threads * STACK) as u64
 }
 
 /// Numbers a thread spells out of weights at least, and bytes of its stack: as the kernels have it, and as measured.

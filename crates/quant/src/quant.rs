@@ -135,6 +135,22 @@ impl Quant {
         self.format().block_len
     }
 
+    /// Bytes of one block in the value plane.
+    pub fn block_bytes(self) -> usize {
+        self.format().block_bytes
+    }
+
+    /// Columns of a row whose blocks are all there; `None` when its planes do not agree, or end within a block.
+    pub fn row_len(self, row: Row<'_>) -> Option<usize> {
+        let format = self.format();
+        let ragged = format.scales.as_ref().is_some_and(|scales| scales.ragged);
+        let cols =
+            if ragged { row.values.len() } else { row.values.len() / format.block_bytes * format.block_len };
+        let agrees = self.row_bytes(cols).ok() == Some(row.values.len())
+            && self.scale_row_bytes(cols) == row.scales.len();
+        agrees.then_some(cols)
+    }
+
     /// Bytes of a [rows, cols] matrix.
     ///
     /// Fails when a row is not a whole number of blocks, and when the sizes overflow.

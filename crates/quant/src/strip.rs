@@ -42,15 +42,12 @@ impl Group {
     }
 }
 
-impl Default for Strip {
-    fn default() -> Self {
-        Self { codes: [0; COLS], scales: [0.0; 16], minima: [0.0; 16] }
-    }
-}
-
 impl Strip {
-    /// Fills the strip by `fill`, a function item marked `#[inline(always)]` and not a closure, from the `N` blocks of `BYTES` bytes that make strip `index`, or from as many as there
-    /// are.
+    /// One of zeros.
+    pub const ZERO: Self = Self { codes: [0; COLS], scales: [0.0; 16], minima: [0.0; 16] };
+
+    /// Fills the strip by `fill`, a function item marked `#[inline(always)]` and not a closure, from the `N` blocks of
+    /// `BYTES` bytes that make strip `index`, or from as many as there are.
     ///
     /// # Panics
     /// When there are none.

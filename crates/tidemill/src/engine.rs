@@ -63,7 +63,8 @@ impl Engine {
         let mut reading = drive::decide(&manifest, options, &plan)?;
         let files = Arc::new(Files::open(&manifest.files, reading.setting.io)?);
         reading.note = reading.note.or(files.io_note().map(str::to_owned));
-        let backend: Arc<dyn Backend> = Arc::new(Cpu::new(threads(options))?);
+        let backend: Arc<dyn Backend> =
+            Arc::new(Cpu::with(options.kernels()?, options.activations, threads(options))?);
         let (total, mut done) = (manifest.trunk_bytes(), 0);
         let read = &mut |extent: Extent, bytes: &mut [u8]| {
             files.read_exact(extent, bytes)?;

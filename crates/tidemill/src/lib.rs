@@ -53,6 +53,7 @@ mod drive;
 mod engine;
 pub mod demo;
 
+pub use backend::{Activations, Isa};
 pub use base::{ByteSize, Error, Kind, Result, TokenId};
 pub use engine::{Each, Engine};
 pub use opened::{Opened, Traffic};

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use backend::{Activations, Isa, Kernels};
 use base::{ByteSize, Error, Result};
 
 use crate::machine;
 
-/// How to open a model. Nothing here changes what the model answers, only how soon and in how much memory.
+/// How to open a model. Nothing here but `activations` changes what the model answers, only how soon and in how much
+/// memory.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Bytes the whole process may use. `None` takes three quarters of what the cgroup or the machine has.
@@ -17,6 +19,10 @@ pub struct Options {
     pub prompt: Option<usize>,
     /// Threads that compute. `None` takes one per physical core.
     pub threads: Option<usize>,
+    /// How activations meet quantized weights: in f32 as references compute, or, faster, in signed bytes.
+    pub activations: Activations,
+    /// The instruction set. `None` takes the best this processor has; all give the same bits.
+    pub isa: Option<Isa>,
     /// How experts are read.
     pub io: IoMode,
     /// Who hands reads to the system. `None` leaves it to us.
@@ -51,6 +57,8 @@ impl Default for Options {
             context: None,
             prompt: None,
             threads: None,
+            activations: Activations::Int8,
+            isa: None,
             io: IoMode::Auto,
             io_way: None,
             probe_memo: None,
@@ -71,5 +79,15 @@ impl Options {
                 Err(error.hint("--memory 16GiB"))
             }
         }
+    }
+
+    /// The kernels of the chosen instruction set; fails when this processor lacks it.
+    pub(crate) fn kernels(&self) -> Result<&'static Kernels> {
+        let Some(isa) = self.isa else { return Ok(Kernels::detect()) };
+        Kernels::for_isa(isa).ok_or_else(|| {
+            let error =
+                Error::input(format!("this processor does not have the instruction set {}", isa.name()));
+            error.hint("tidemill doctor")
+        })
     }
 }

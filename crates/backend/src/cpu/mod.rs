@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use base::{Error, Result, TokenId};
-use kernels::{Kernels, MatmulScratch, Threads};
+use kernels::{Activations, Compute, Kernels, MatmulScratch, Threads};
 use quant::{Matrix, Quant};
 use spec::{RopePairs, Router, Score};
 
@@ -19,6 +19,7 @@ use memory::{host, host_mut, matrix, tensor, vector, weight};
 pub struct Cpu {
     kernels: &'static Kernels,
     threads: Threads,
+    activations: Activations,
     scratch: Mutex<MatmulScratch>,
 }
 
@@ -26,27 +27,32 @@ pub struct Cpu {
 const ROWS_AT_ONCE: usize = 4;
 
 impl Cpu {
-    /// `threads` threads, the caller's among them, and the best kernels this processor has.
+    /// `threads` threads, the caller's among them, the best kernels this processor has, and activations in f32.
     pub fn new(threads: usize) -> Result<Self> {
-        Self::with_kernels(Kernels::detect(), threads)
+        Self::with(Kernels::detect(), Activations::F32, threads)
     }
 
-    /// The same with these kernels.
-    pub fn with_kernels(kernels: &'static Kernels, threads: usize) -> Result<Self> {
+    /// The same with these kernels, and activations that meet weights in this way.
+    pub fn with(kernels: &'static Kernels, activations: Activations, threads: usize) -> Result<Self> {
         let threads = Threads::new(threads)?;
-        Ok(Self { kernels, threads, scratch: Mutex::new(MatmulScratch::default()) })
+        Ok(Self { kernels, threads, activations, scratch: Mutex::new(MatmulScratch::default()) })
+    }
+
+    fn compute(&self) -> Compute<'_> {
+        Compute { kernels: self.kernels, threads: &self.threads, activations: self.activations }
     }
 
     /// `x wᵀ` for `x` of `w.cols` columns.
     fn product(&self, x: &[f32], w: Matrix<'_>) -> Vec<f32> {
         let mut out = vec![0.0; x.len() / w.cols() * w.rows()];
-        kernels::matmul(self.kernels, &self.threads, w, x, &mut out, &mut self.scratch());
+        kernels::matmul(&self.compute(), w, x, &mut out, &mut self.scratch());
         out
     }
 
-    fn gated_product(&self, x: &[f32], [gate, up, down]: [Matrix<'_>; 3]) -> Vec<f32> {
+    fn gated_product(&self, x: &[f32], matrices: [Matrix<'_>; 3]) -> Vec<f32> {
+        let [gate, _, down] = &matrices;
         let mut out = vec![0.0; x.len() / gate.cols() * down.rows()];
-        kernels::gated(self.kernels, &self.threads, x, gate, up, down, &mut out, &mut self.scratch());
+        kernels::gated(&self.compute(), x, matrices, &mut out, &mut self.scratch());
         out
     }
 
@@ -68,7 +74,15 @@ impl Cpu {
 
 impl Backend for Cpu {
     fn name(&self) -> String {
-        format!("cpu, {}, {} threads", self.kernels.isa.name(), self.threads.count())
+        let activations = match self.activations {
+            Activations::F32 => "f32",
+            Activations::Int8 => "int8",
+        };
+        format!(
+            "cpu, {}, {} threads, {activations} activations",
+            self.kernels.isa.name(),
+            self.threads.count()
+        )
     }
 
     fn place(

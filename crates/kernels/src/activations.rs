@@ -1,0 +1,165 @@
+//! Activations as signed bytes, 256 columns at a time, for products with integer codes.
+//!
+//! Each 32 columns share a scale, their largest magnitude over 127; what a group of weights with a minimum needs
+//! besides, the sum of its activations, is kept with them. The same bits under every instruction set: nothing here
+//! is rounded but each element by itself.
+
+/// How activations meet quantized weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activations {
+    /// As they are: weights are dequantized, and everything is summed in f32.
+    F32,
+    /// As signed bytes with a scale for 32 columns, where the weights are integer codes; as they are, elsewhere.
+    Int8,
+}
+
+/// Columns of a strip.
+pub const STRIP: usize = 256;
+
+/// Magnitudes below this are taken for 0: their inverse would overflow.
+const LEAST: f32 = 1e-30;
+
+/// 256 columns of one token. The columns past the end of a row are zeros.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct ActivationStrip {
+    /// x = scale · code.
+    pub codes: [i8; STRIP],
+    /// The scale of each 16 columns; two neighbours are equal.
+    pub scales16: [f32; 16],
+    /// Σ code of each 16 columns.
+    pub sums16: [i32; 16],
+    /// scale · Σ code of each 16 columns.
+    pub totals16: [f32; 16],
+    /// The scale of each 32 columns.
+    pub scales32: [f32; 8],
+    /// Σ code of each 32 columns.
+    pub sums32: [i32; 8],
+    /// scale · Σ code of each 32 columns.
+    pub totals32: [f32; 8],
+}
+
+impl ActivationStrip {
+    /// All zeros.
+    pub const ZERO: Self = Self {
+        codes: [0; STRIP],
+        scales16: [0.0; 16],
+        sums16: [0; 16],
+        totals16: [0.0; 16],
+        scales32: [0.0; 8],
+        sums32: [0; 8],
+        totals32: [0.0; 8],
+    };
+}
+
+/// Spells `x`, at most 256 columns, as `out`.
+///
+/// A group that holds an infinity or a NaN gets a scale of NaN: what is multiplied with it is NaN too.
+#[inline(always)]
+pub(crate) fn quantize(x: &[f32], out: &mut ActivationStrip) {
+    if let Ok(whole) = x.try_into() {
+        return quantize_whole(whole, out);
+    }
+    let mut whole = [0.0; STRIP];
+    whole[..x.len()].copy_from_slice(x);
+    quantize_whole(&whole, out);
+}
+
+#[inline(always)]
+fn quantize_whole(x: &[f32; STRIP], out: &mut ActivationStrip) {
+    let (groups, codes) = (x.as_chunks::<32>().0, out.codes.as_chunks_mut::<32>().0);
+    for (g, (x, codes)) in groups.iter().zip(codes).enumerate() {
+        let scale = quantize_group(x, codes);
+        out.scales32[g] = scale;
+        let mut sums = [0; 2];
+        for (half, codes) in codes.as_chunks::<16>().0.iter().enumerate() {
+            sums[half] = codes.iter().map(|code| i32::from(*code)).sum();
+            out.scales16[2 * g + half] = scale;
+            out.sums16[2 * g + half] = sums[half];
+            out.totals16[2 * g + half] = scale * sums[half] as f32;
+        }
+        out.sums32[g] = sums[0] + sums[1];
+        out.totals32[g] = scale * out.sums32[g] as f32;
+    }
+}
+
+/// The codes of 32 columns, and their scale.
+#[inline(always)]
+fn quantize_group(x: &[f32; 32], codes: &mut [i8; 32]) -> f32 {
+    // Halved, so that the comparisons of the upper and lower half run side by side.
+    let mut most = [0.0_f32; 16];
+    let mut taint = [0.0_f32; 16];
+    for half in x.as_chunks::<16>().0 {
+        for (i, x) in half.iter().enumerate() {
+            most[i] = if x.abs() > most[i] { x.abs() } else { most[i] };
+            taint[i] += x * 0.0;
+        }
+    }
+    let most = most.iter().fold(0.0, |a: f32, b| if *b > a { *b } else { a });
+    let taint: f32 = taint.iter().sum();
+    let per_step = if most > LEAST { 127.0 / most } else { 0.0 };
+    for (code, x) in codes.iter_mut().zip(x) {
+        *code = round(x * per_step);
+    }
+    if most > LEAST { most / 127.0 + taint } else { taint }
+}
+
+/// The nearest integer to `x`, which lies within ±127.01; ties to even. Anything for NaN.
+///
+/// Adding 1.5·2²³ leaves the integer in the low bits.
+#[inline(always)]
+fn round(x: f32) -> i8 {
+    (x + 12_582_912.0).to_bits() as i8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_the_nearest_steps_of_the_largest_over_127() {
+        let x: Vec<f32> = (0..256).map(|i| (i as f32 * 0.37).sin() * (1 + i / 32) as f32).collect();
+        let mut strip = ActivationStrip::ZERO;
+        quantize(&x, &mut strip);
+        for (i, x) in x.iter().enumerate() {
+            let scale = strip.scales32[i / 32];
+            assert!((f32::from(strip.codes[i]) * scale - x).abs() <= scale * 0.5001, "column {i}");
+        }
+        assert!(strip.codes.iter().any(|code| code.abs() == 127));
+    }
+
+    #[test]
+    fn sums_and_totals_are_those_of_the_codes() {
+        let x: Vec<f32> = (0..200).map(|i| (i as f32 * 1.7).cos() + 0.3).collect();
+        let mut strip = ActivationStrip::ZERO;
+        quantize(&x, &mut strip);
+        assert!(strip.codes[200..].iter().all(|code| *code == 0));
+        for g in 0..16 {
+            let sum: i32 = strip.codes[g * 16..][..16].iter().map(|code| i32::from(*code)).sum();
+            assert_eq!(strip.sums16[g], sum);
+            assert_eq!(strip.scales16[g], strip.scales32[g / 2]);
+            assert_eq!(strip.totals16[g], strip.scales16[g] * sum as f32);
+        }
+        for g in 0..8 {
+            assert_eq!(strip.sums32[g], strip.sums16[2 * g] + strip.sums16[2 * g + 1]);
+            assert_eq!(strip.totals32[g], strip.scales32[g] * strip.sums32[g] as f32);
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_is_not_lost() {
+        for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut x = [1.0; 64];
+            x[40] = odd;
+            let mut strip = ActivationStrip::ZERO;
+            quantize(&x, &mut strip);
+            assert!(strip.scales32[1].is_nan(), "{odd}");
+            assert_eq!(strip.scales32[0], 1.0 / 127.0);
+        }
+        let mut strip = ActivationStrip::ZERO;
+        quantize(&[1e-40; 32], &mut strip);
+        assert_eq!((strip.scales32[0], strip.codes[0]), (0.0, 0));
+        quantize(&[f32::MAX; 32], &mut strip);
+        assert_eq!((strip.scales32[0], strip.codes[0]), (f32::MAX / 127.0, 127));
+    }
+}

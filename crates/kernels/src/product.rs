@@ -1,0 +1,78 @@
+//! What both kinds of product share: what computes them, their weights, their output, and growing memory.
+
+use std::marker::PhantomData;
+
+use quant::Matrix;
+
+use crate::{Activations, Kernels, Threads};
+
+/// Multiplications below which a product is not worth waking another thread: some ten microseconds of one core.
+const WORTH_FORKING: usize = 1 << 16;
+
+/// What computes a product, and how.
+#[derive(Clone, Copy)]
+pub struct Compute<'a> {
+    /// The instruction set.
+    pub kernels: &'static Kernels,
+    /// The threads.
+    pub threads: &'a Threads,
+    /// How activations meet quantized weights.
+    pub activations: Activations,
+}
+
+/// One matrix, or the gate and up matrices whose products are joined by silu.
+#[derive(Clone, Copy)]
+pub(crate) struct Weights<'a> {
+    pub w: Matrix<'a>,
+    pub up: Option<Matrix<'a>>,
+}
+
+impl Weights<'_> {
+    /// One or two.
+    pub(crate) fn matrices(&self) -> usize {
+        1 + usize::from(self.up.is_some())
+    }
+
+    /// Threads worth waking for a product with `floats` activations.
+    pub(crate) fn lanes(&self, compute: &Compute<'_>, floats: usize) -> usize {
+        let multiplications = self.matrices().saturating_mul(self.w.rows()).saturating_mul(floats);
+        if multiplications < WORTH_FORKING { 1 } else { compute.threads.count() }
+    }
+}
+
+/// The first `len` items of `buffer`, grown with `fill` when it is shorter.
+pub(crate) fn grown<T: Clone>(buffer: &mut Vec<T>, len: usize, fill: T) -> &mut [T] {
+    if buffer.len() < len {
+        buffer.reserve_exact(len - buffer.len());
+        buffer.resize(len, fill);
+    }
+    &mut buffer[..len]
+}
+
+/// The columns of an output, [tokens, rows], written by many threads, each its own columns.
+pub(crate) struct Columns<'a> {
+    start: *mut f32,
+    rows: usize,
+    tokens: usize,
+    out: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: `set` is told by its callers that no two threads write the same column.
+unsafe impl Sync for Columns<'_> {}
+
+impl<'a> Columns<'a> {
+    /// The columns of `out`, [tokens, rows].
+    pub(crate) fn new(out: &'a mut [f32], rows: usize) -> Self {
+        Self { start: out.as_mut_ptr(), rows, tokens: out.len() / rows, out: PhantomData }
+    }
+
+    /// Writes the answer of `row` for `token`.
+    ///
+    /// # Safety
+    /// No other thread writes this `row`.
+    pub(crate) unsafe fn set(&self, row: usize, token: usize, value: f32) {
+        assert!(row < self.rows && token < self.tokens);
+        // SAFETY: the place lies inside the output, [tokens, rows], by the line above; the rest is the caller's duty.
+        unsafe { self.start.add(token * self.rows + row).write(value) };
+    }
+}

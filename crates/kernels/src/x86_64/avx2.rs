@@ -1,0 +1,92 @@
+//! Products of integer codes in AVX2: the canonical order of `integer.rs`, eight lanes at a time.
+
+use std::arch::x86_64::*;
+
+use quant::{Group, Quant, Row, Strip};
+
+use crate::activations::ActivationStrip;
+
+/// See [`crate::Kernels::dot_codes`].
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn dot_codes(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f32 {
+    let mut strip = Strip::ZERO;
+    let mut sums = [_mm256_setzero_ps(); 2];
+    let (sixteen, minima) = (quant.strip_group() == Some(Group::Sixteen), quant.has_minima());
+    for (index, x) in x.iter().enumerate() {
+        quant.strip(row, index, &mut strip);
+        // SAFETY: this function has the instruction set.
+        unsafe {
+            match (sixteen, minima) {
+                (false, false) => add_strip::<false, false>(&strip, x, &mut sums),
+                (false, true) => add_strip::<false, true>(&strip, x, &mut sums),
+                (true, false) => add_strip::<true, false>(&strip, x, &mut sums),
+                (true, true) => add_strip::<true, true>(&strip, x, &mut sums),
+            }
+        }
+    }
+    let eight = if sixteen { _mm256_add_ps(sums[0], sums[1]) } else { sums[0] };
+    let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+}
+
+/// Adds the products of one strip to the lanes.
+#[inline(always)]
+unsafe fn add_strip<const SIXTEEN: bool, const MINIMA: bool>(
+    w: &Strip,
+    x: &ActivationStrip,
+    sums: &mut [__m256; 2],
+) {
+    // SAFETY: the caller's promise; the loads read whole arrays.
+    unsafe {
+        let products = |i: usize| {
+            let w = _mm256_loadu_si256(w.codes.as_ptr().add(32 * i).cast());
+            let x = _mm256_loadu_si256(x.codes.as_ptr().add(32 * i).cast());
+            // |w| unsigned times x with w's sign: two products of at most 128 · 127 fit 16 bits.
+            let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+            _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
+        };
+        if SIXTEEN {
+            for (half, sum) in sums.iter_mut().enumerate() {
+                let (a, b) = (products(4 * half), products(4 * half + 1));
+                let (c, d) = (products(4 * half + 2), products(4 * half + 3));
+                // Each quarter of a register is one group: [a b c d] low halves, then high ones.
+                let quarters = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+                let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+                let dots = _mm256_permutevar8x32_epi32(quarters, order);
+                let (scales, totals) = (x.scales16.as_ptr().add(8 * half), x.totals16.as_ptr().add(8 * half));
+                *sum = scale::<MINIMA>(dots, w, 8 * half, scales, totals, *sum);
+            }
+            return;
+        }
+        let fours = |i: usize| {
+            let (a, b) = (products(i), products(i + 1));
+            let (c, d) = (products(i + 2), products(i + 3));
+            let quarters = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+            _mm_add_epi32(_mm256_castsi256_si128(quarters), _mm256_extracti128_si256::<1>(quarters))
+        };
+        let dots = _mm256_set_m128i(fours(4), fours(0));
+        sums[0] = scale::<MINIMA>(dots, w, 0, x.scales32.as_ptr(), x.totals32.as_ptr(), sums[0]);
+    }
+}
+
+/// `sum` plus eight groups' products, from weight group `first` on, scaled.
+#[inline(always)]
+unsafe fn scale<const MINIMA: bool>(
+    dots: __m256i,
+    w: &Strip,
+    first: usize,
+    scales: *const f32,
+    totals: *const f32,
+    sum: __m256,
+) -> __m256 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(dots), _mm256_loadu_ps(w.scales.as_ptr().add(first)));
+        let sum = _mm256_fmadd_ps(scaled, _mm256_loadu_ps(scales), sum);
+        if !MINIMA {
+            return sum;
+        }
+        _mm256_fnmadd_ps(_mm256_loadu_ps(w.minima.as_ptr().add(first)), _mm256_loadu_ps(totals), sum)
+    }
+}

@@ -1,0 +1,64 @@
+//! Products of integer codes in AVX-512 with VNNI.
+//!
+//! `vpdpbusd` multiplies unsigned bytes with signed ones, so here codes are shifted up by a format's `OFFSET`, and
+//! the offset times the activations' sum is taken off again: all in integers, so the bits are those of the plain
+//! spelling in `integer.rs`.
+
+mod unpack;
+
+mod q4_0;
+mod q8_0;
+
+mod dot;
+mod floats;
+mod tile;
+
+use quant::{Quant, Row, Strip};
+
+use crate::activations::ActivationStrip;
+use crate::tiles::{Tiles, TokenTile};
+
+use unpack::Spelled;
+
+/// Calls `$work::<U>` for the way `$quant` is unpacked: by hand where a row below says so.
+macro_rules! with_unpack {
+    ($quant:expr, $work:ident ( $($argument:expr),* )) => {
+        match $quant {
+            Quant::Q4_0 => $work::<q4_0::Q4_0>($($argument),*),
+            Quant::Q8_0 => $work::<q8_0::Q8_0>($($argument),*),
+            other => match (other.strip_group() == Some(quant::Group::Sixteen), other.has_minima()) {
+                (false, false) => $work::<Spelled<false, false>>($($argument),*),
+                (false, true) => $work::<Spelled<false, true>>($($argument),*),
+                (true, false) => $work::<Spelled<true, false>>($($argument),*),
+                (true, true) => $work::<Spelled<true, true>>($($argument),*),
+            },
+        }
+    };
+}
+
+pub(crate) use floats::dot_floats;
+
+use dot::dot;
+use tile::{multiply, spell};
+
+/// See [`crate::Kernels::dot_codes`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
+pub(crate) fn dot_codes(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f32 {
+    // SAFETY: this function has the instruction set; its caller checked that the row has these strips.
+    unsafe { with_unpack!(quant, dot(quant, row, x)) }
+}
+
+/// Products with many tokens.
+pub(crate) const TILES: Tiles = Tiles { spell: spell_row, multiply: multiply_tiles };
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
+fn spell_row(quant: Quant, row: Row<'_>, out: &mut [Strip]) {
+    // SAFETY: as in `dot_codes`.
+    unsafe { with_unpack!(quant, spell(quant, row, out)) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
+fn multiply_tiles(quant: Quant, rows: &[Strip], x: &[TokenTile], strips: usize, out: &mut [f32]) {
+    // SAFETY: this function has the instruction set.
+    unsafe { with_unpack!(quant, multiply(rows, x, strips, out)) }
+}
