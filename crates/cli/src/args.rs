@@ -45,6 +45,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Look at this machine: memory, instruction sets, drive, limits
     Doctor(DoctorArgs),
+    /// Measure prefill and decode beside what this machine's drive and memory allow
+    Bench(BenchArgs),
     /// Write random weights in the exact shapes of a real model, to try its speed before downloading it
     Synth(SynthArgs),
 }
@@ -390,6 +392,42 @@ pub struct DoctorArgs {
     /// One JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// `tidemill bench`.
+#[derive(ClapArgs)]
+#[command(after_help = "\
+Examples:
+  tidemill bench demo
+  tidemill bench ~/models/Kimi-K2.5 --memory 48GiB --text book.txt --plot kimi.svg
+
+Cold is an answer with no expert in memory, rotating one to a prompt that was not seen before, repeated the same again.")]
+pub struct BenchArgs {
+    /// The model
+    pub model: String,
+    /// Tokens of each prompt
+    #[arg(long, short, value_name = "N", default_value_t = 512)]
+    pub prompt_tokens: usize,
+    /// Tokens to generate for each
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 32)]
+    pub tokens: usize,
+    /// Rounds; figures are their medians
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub runs: u16,
+    /// Cut prompts from this text [default: random tokens]
+    #[arg(long, value_name = "FILE")]
+    pub text: Option<PathBuf>,
+    /// The same seed gives the same random tokens
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Draw the figures as SVG
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub engine: EngineArgs,
 }
 
 /// Which of a geometry's files is meant.

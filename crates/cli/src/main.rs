@@ -20,6 +20,7 @@ mod ceiling;
 mod plan;
 mod doctor;
 mod synth;
+mod bench;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Eval(args) => eval::eval(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Synth(args) => synth::synth(&args),
+        Command::Bench(args) => bench::bench(&args),
     }
 }
 

@@ -13,7 +13,7 @@ use tidemill::{Opened, machine};
 use crate::terminal::{BYTES, progress};
 
 /// More than the last-level cache of any machine this runs on would be best; this is what fits next to a model.
-const MEMORY_BYTES: usize = 256 << 20;
+pub const MEMORY_BYTES: usize = 256 << 20;
 /// Threads take memory in this many parts.
 const MEMORY_PARTS: usize = 64;
 /// The best of this many passes counts: a neighbour can only slow one down.

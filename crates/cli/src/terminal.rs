@@ -46,3 +46,5 @@ pub fn progress(what: &'static str, quiet: bool, template: &str) -> ProgressBar 
 pub const BYTES: &str = "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
 /// For a count of tokens.
 pub const TOKENS: &str = "{msg} [{bar:30}] {pos}/{len} tokens, {eta} left";
+/// For a count of answers.
+pub const ANSWERS: &str = "{msg} [{bar:30}] {pos}/{len} answers, {eta} left";

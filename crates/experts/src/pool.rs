@@ -67,6 +67,23 @@ impl ExpertPool {
         self.cancel = flag;
     }
 
+    /// Gives up every resident expert, so that the next request finds the pool as empty as the first one did.
+    ///
+    /// [`Kind::Cancelled`](base::Kind::Cancelled) when it would block on reads in flight while the flag of
+    /// [`cancel_with`](Self::cancel_with) is set.
+    pub fn clear(&mut self) -> Result<()> {
+        while self.shelves.iter().any(|shelf| shelf.reading > 0) {
+            let completion = self.wait()?;
+            let _ = self.settle(completion); // nobody waits for it
+        }
+        for shelf in 0..self.shelves.len() {
+            while let Some(buffer) = self.evict(shelf) {
+                self.shelves[shelf].free.push(buffer);
+            }
+        }
+        Ok(())
+    }
+
     /// What was done so far, and what is held now.
     pub fn stats(&self) -> PoolStats {
         let mut stats = self.stats;
@@ -206,14 +223,14 @@ impl ExpertPool {
 
     /// An empty buffer of the shelf: a spare one, or that of an expert given up for it.
     fn vacate(&mut self, shelf: usize) -> Result<Option<AlignedBuf>> {
-        let shelf = &mut self.shelves[shelf];
-        if let Some(spare) = shelf.spare()? {
-            return Ok(Some(spare));
-        }
-        let banks = &self.banks;
-        let Some(victim) = shelf.policy.victim(&|key| banks.entry(key).is_evictable()) else {
-            return Ok(None);
-        };
+        let spare = self.shelves[shelf].spare()?;
+        Ok(spare.or_else(|| self.evict(shelf)))
+    }
+
+    /// The buffer of the expert that the policy gives up; `None` when all of the shelf are leased.
+    fn evict(&mut self, shelf: usize) -> Option<AlignedBuf> {
+        let (shelf, banks) = (&mut self.shelves[shelf], &self.banks);
+        let victim = shelf.policy.victim(&|key| banks.entry(key).is_evictable())?;
         let place = std::mem::replace(&mut self.banks.entry_mut(victim).place, Place::Absent);
         let Place::Resident(buffer) = place else {
             panic!("the policy gave up {victim}, which is not resident")
@@ -221,7 +238,7 @@ impl ExpertPool {
         shelf.policy.removed(victim);
         self.stats.evictions += 1;
         let buffer = Arc::into_inner(buffer);
-        Ok(Some(buffer.unwrap_or_else(|| panic!("the policy gave up {victim}, which is leased"))))
+        Some(buffer.unwrap_or_else(|| panic!("the policy gave up {victim}, which is leased")))
     }
 }
 

@@ -110,6 +110,23 @@ fn a_caller_that_leases_everything_is_told_and_may_go_on_once_it_drops_some() {
 }
 
 #[test]
+fn a_cleared_pool_holds_nothing_and_serves_as_before() {
+    let model = Model::uniform(2, 8);
+    for policy in POLICIES {
+        let mut pool = model.pool(model.budget(8), *policy);
+        use_experts(&mut pool, &model, 1, &[0, 1, 2, 3]);
+        drop(pool.request(LayerId(1), &wants([4, 5])).unwrap()); // on their way still
+        pool.clear().unwrap();
+        let cleared = pool.stats();
+        assert_eq!((cleared.resident_bytes, cleared.in_flight_bytes), (0, 0), "{}", policy.name);
+        use_experts(&mut pool, &model, 1, &[0, 4, 7]);
+        let stats = pool.stats();
+        assert_eq!((stats.hits, stats.misses - cleared.misses), (0, 3), "{}", policy.name);
+        assert_eq!(stats.allocated_bytes, cleared.allocated_bytes, "buffers are kept");
+    }
+}
+
+#[test]
 fn leases_held_across_requests_keep_their_bytes() {
     let model = Model::uniform(3, 8);
     let mut pool = model.pool(model.budget(3), lru());

@@ -141,6 +141,11 @@ impl Engine {
         self.pool.stats()
     }
 
+    /// Gives up every resident expert: the next answer begins with as few as the first one did.
+    pub fn forget_experts(&mut self) -> Result<()> {
+        self.pool.clear()
+    }
+
     /// What steps cost since the engine was opened.
     pub fn totals(&self) -> Totals {
         self.totals

@@ -1,0 +1,205 @@
+//! From counters to figures: what an answer's speed was, and what it could have been.
+
+use spec::Ffn;
+use tidemill::Opened;
+
+use super::answer::{Answer, Phase};
+
+/// What the pool held when an answer began.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Arm {
+    Cold,
+    Rotating,
+    Repeated,
+}
+
+impl Arm {
+    /// In the order they are measured.
+    pub const ALL: [Self; 3] = [Self::Cold, Self::Rotating, Self::Repeated];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cold => "cold",
+            Self::Rotating => "rotating",
+            Self::Repeated => "repeated",
+        }
+    }
+}
+
+/// One round: an answer of each arm, and the machine beside them.
+pub struct Round {
+    /// Bytes a second.
+    pub memory: u64,
+    /// Bytes a second; `None` when the model is small or its drive cannot be read past the page cache.
+    pub drive: Option<u64>,
+    /// As [`Arm::ALL`].
+    pub answers: [Answer; 3],
+}
+
+/// Bytes that a model's weights cost.
+pub struct Costs {
+    /// Of the weights that every pass uses.
+    pub trunk: u64,
+    /// Of one expert, on average.
+    pub expert: f64,
+}
+
+impl Costs {
+    pub fn of(opened: &Opened) -> Self {
+        let traffic = opened.traffic();
+        let used = opened.manifest.spec.layers.iter().map(|layer| match &layer.ffn {
+            Ffn::Moe(moe) => moe.router.top_k,
+            Ffn::Dense { .. } => 0,
+        });
+        let used = used.sum::<usize>().max(1);
+        Self { trunk: traffic.trunk_per_token, expert: traffic.experts_per_token as f64 / used as f64 }
+    }
+}
+
+/// One phase in one arm, as medians over all rounds.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    pub tok_s: f64,
+    /// `None` when nothing was measured, because there was nothing to compute.
+    pub ceiling_tok_s: f64,
+    pub share: f64,
+    /// `drive` or `memory`: what sets the ceiling.
+    pub limited_by: &'static str,
+    pub expert_bytes_per_token: f64,
+    pub device_bytes_per_token: Option<f64>,
+    pub hit_rate: f64,
+    pub wait_seconds: f64,
+    /// Of every round, in order.
+    pub each_tok_s: Vec<f64>,
+}
+
+impl Figures {
+    /// Of the phase that `of` picks from each round.
+    pub fn new(rounds: &[Round], costs: &Costs, of: impl Fn(&Round) -> Phase) -> Self {
+        let phases: Vec<(&Round, Phase)> = rounds.iter().map(|round| (round, of(round))).collect();
+        let over = |figure: &dyn Fn(&Round, &Phase) -> f64| -> Vec<f64> {
+            phases.iter().map(|(round, phase)| figure(round, phase)).collect()
+        };
+        let each_tok_s = over(&|_, phase| speed(phase));
+        let ceilings = over(&|round, phase| phase.tokens as f64 / bound(round, phase, costs).seconds);
+        let shares: Vec<f64> =
+            each_tok_s.iter().zip(&ceilings).map(|(speed, ceiling)| speed / ceiling).collect();
+        let by_drive =
+            phases.iter().filter(|(round, phase)| bound(round, phase, costs).by == "drive").count();
+        let device: Option<Vec<f64>> =
+            phases.iter().map(|(_, phase)| Some(phase.device_bytes? as f64 / per(phase))).collect();
+        Self {
+            tok_s: median(&each_tok_s),
+            ceiling_tok_s: median(&ceilings),
+            share: median(&shares),
+            limited_by: if 2 * by_drive > phases.len() { "drive" } else { "memory" },
+            expert_bytes_per_token: median(&over(&|_, phase| phase.expert_bytes as f64 / per(phase))),
+            device_bytes_per_token: device.map(|device| median(&device)),
+            hit_rate: median(&over(&|_, phase| phase.hits as f64 / phase.accesses.max(1) as f64)),
+            wait_seconds: median(&over(&|_, phase| phase.wait.as_secs_f64())),
+            each_tok_s,
+        }
+    }
+}
+
+fn per(phase: &Phase) -> f64 {
+    phase.tokens.max(1) as f64
+}
+
+fn speed(phase: &Phase) -> f64 {
+    phase.tokens as f64 / phase.elapsed.as_secs_f64().max(1e-9)
+}
+
+/// The least time a phase can take, and what takes it.
+struct Bound {
+    seconds: f64,
+    by: &'static str,
+}
+
+/// What missed must come from the drive, and all that is used from memory; both at once at best. Of a drive that is read
+/// through the page cache only what the kernel counted counts.
+fn bound(round: &Round, phase: &Phase, costs: &Costs) -> Bound {
+    let missed = phase.device_bytes.map_or(phase.expert_bytes, |bytes| bytes.min(phase.expert_bytes));
+    let touched = phase.passes as f64 * costs.trunk as f64 + phase.accesses as f64 * costs.expert;
+    let memory = touched / round.memory as f64;
+    let drive = round.drive.map_or(0.0, |rate| missed as f64 / rate as f64);
+    if drive > memory {
+        Bound { seconds: drive, by: "drive" }
+    } else {
+        Bound { seconds: memory, by: "memory" }
+    }
+}
+
+/// The middle one, or the mean of the two in the middle.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => 0.0,
+        len if len % 2 == 1 => sorted[len / 2],
+        len => 0.5 * (sorted[len / 2 - 1] + sorted[len / 2]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn phase(seconds: u64, device_bytes: Option<u64>) -> Phase {
+        Phase {
+            tokens: 10,
+            passes: 10,
+            elapsed: Duration::from_secs(seconds),
+            accesses: 80,
+            hits: 20,
+            expert_bytes: 6000,
+            device_bytes,
+            wait: Duration::ZERO,
+        }
+    }
+
+    fn round(decode: Phase, drive: Option<u64>) -> Round {
+        let answer = || Answer { prefill: Phase::default(), decode };
+        Round { memory: 1000, drive, answers: [answer(), answer(), answer()] }
+    }
+
+    #[test]
+    fn the_ceiling_is_the_slower_of_drive_and_memory() {
+        let costs = Costs { trunk: 100, expert: 100.0 };
+        // Memory: 10 passes of 100 bytes and 80 experts of 100, 9 seconds at 1000 bytes a second.
+        let cases = [
+            (phase(20, None), None, 9.0, "memory"),
+            (phase(20, None), Some(500), 12.0, "drive"),
+            (phase(20, None), Some(1000), 9.0, "memory"),
+            (phase(20, Some(50)), Some(500), 9.0, "memory"), // the page cache had it
+            (phase(20, Some(7000)), Some(500), 12.0, "drive"), // pages are wider than experts
+        ];
+        for (phase, drive, seconds, by) in cases {
+            let figures = Figures::new(&[round(phase, drive)], &costs, |round| round.answers[1].decode);
+            assert!((figures.ceiling_tok_s - 10.0 / seconds).abs() < 1e-9, "{figures:?}");
+            assert_eq!(figures.limited_by, by);
+            assert!((figures.share - seconds / 20.0).abs() < 1e-9, "{figures:?}");
+            assert!((figures.hit_rate - 0.25).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn shares_are_medians_of_rounds_and_not_ratios_of_medians() {
+        let costs = Costs { trunk: 100, expert: 100.0 };
+        let rounds: Vec<Round> =
+            [(10, 1000), (20, 600), (40, 1000)].map(|(s, drive)| round(phase(s, None), Some(drive))).into();
+        let figures = Figures::new(&rounds, &costs, |round| round.answers[0].decode);
+        assert!((figures.tok_s - 0.5).abs() < 1e-9);
+        assert!((figures.share - 0.5).abs() < 1e-9, "{figures:?}"); // of 0.9, 0.5 and 0.225
+        assert_eq!(figures.each_tok_s, [1.0, 0.5, 0.25]);
+    }
+
+    #[test]
+    fn a_median_of_an_even_number_is_the_mean_of_the_middle() {
+        assert_eq!(median(&[]), 0.0);
+        assert_eq!(median(&[4.0, 1.0]), 2.5);
+        assert_eq!(median(&[9.0, 1.0, 2.0]), 2.0);
+    }
+}

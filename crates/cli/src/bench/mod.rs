@@ -1,0 +1,126 @@
+//! `tidemill bench`: how fast a model is on this machine, beside how fast it could be.
+//!
+//! Three answers a round, in one process: the first with no expert resident (cold), the second to another prompt with
+//! what the first left behind (rotating), the third to the second's prompt again (repeated). Drive and memory are
+//! measured in every round, next to the answers they are the ceiling of; medians are of the rounds, and shares are
+//! medians of each round's own share. The rotating figure is the one to go by: a repeated prompt flatters every cache.
+
+mod answer;
+mod figures;
+mod report;
+mod plot;
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use base::{Error, Result, TokenId};
+use tidemill::{Engine, Opened, machine};
+
+use crate::args::BenchArgs;
+use crate::{models, probe, terminal};
+use answer::{Prompts, answer};
+use figures::{Arm, Costs, Round};
+
+pub fn bench(args: &BenchArgs) -> Result<()> {
+    check(args)?;
+    let path = models::resolve(&args.model)?;
+    let opened = Opened::read(&path)?;
+    let mut prompts = prompts(args, &opened)?;
+    let mut options = args.engine.options();
+    // One token more: the first of an answer comes from the prompt's pass, and is not decode's.
+    options.context = Some(args.prompt_tokens + args.tokens + 1);
+    options.prompt = Some(args.prompt_tokens);
+    let budget = options.budget()?;
+    // Measuring memory takes some. Where there is little, it is measured before there is an engine, and not again.
+    let spare = budget / 8 >= probe::MEMORY_BYTES as u64;
+    if spare {
+        options.memory = Some(base::ByteSize(budget - probe::MEMORY_BYTES as u64));
+    }
+    let threads = options.threads.unwrap_or_else(machine::cores);
+    let first = probe::memory(threads)?;
+    let costs = Costs::of(&opened);
+    let looked_at = Opened::read(&path)?;
+    let plan = opened.plan(&options)?;
+    let quiet = args.engine.quiet || args.json;
+    let mut engine = models::load(opened, plan, &options, quiet)?;
+    models::interrupt(&engine)?;
+
+    let bar = terminal::progress("measuring", quiet, terminal::ANSWERS);
+    bar.set_length(u64::from(args.runs) * Arm::ALL.len() as u64);
+    let mut rounds = Vec::new();
+    for _ in 0..args.runs {
+        let memory = if spare { probe::memory(threads)? } else { first };
+        let drive = probe::model_drive(&looked_at)?;
+        let answers = round(&mut engine, &mut prompts, args, &mut || bar.inc(1))?;
+        rounds.push(Round { memory, drive, answers });
+    }
+    bar.finish_and_clear();
+
+    let report = report::Report::new(args, &engine, &costs, &rounds, threads);
+    if let Some(file) = &args.plot {
+        let failed = |error| Error::io(file.display(), &error);
+        std::fs::write(file, plot::svg(&report)).map_err(failed)?;
+    }
+    terminal::answer(&if args.json { format!("{:#}\n", report.json()) } else { report.table() })
+}
+
+/// Refuses what would only fail after minutes of measuring.
+fn check(args: &BenchArgs) -> Result<()> {
+    for (count, what) in [(args.prompt_tokens, "--prompt-tokens"), (args.tokens, "--tokens")] {
+        if count == 0 {
+            return Err(Error::input(format!("{what} is 0; there is nothing to measure")));
+        }
+    }
+    let Some(file) = &args.plot else { return Ok(()) };
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() || file.is_dir() {
+        return Err(Error::input(format!("{}: no file can be made here", file.display())));
+    }
+    Ok(())
+}
+
+/// Prompts for all rounds. Refuses a text that is too short for them, and prompts that the model has no context for.
+fn prompts(args: &BenchArgs, opened: &Opened) -> Result<Prompts> {
+    let (spec, needed) = (&opened.manifest.spec, args.prompt_tokens.saturating_add(args.tokens));
+    if needed >= spec.context {
+        return Err(Error::input(format!(
+            "{} tokens of prompt and {} to generate; the model was made for {} tokens of context",
+            args.prompt_tokens, args.tokens, spec.context
+        )));
+    }
+    let Some(file) = &args.text else { return Ok(Prompts::Random { vocab: spec.vocab, seed: args.seed }) };
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Error::input(format!("{}: {error}", file.display())))?;
+    let tokens = opened.tokenizer()?.encode_prompt(&text)?;
+    opened.check_tokens(&tokens)?;
+    let pieces: VecDeque<Vec<TokenId>> = tokens.chunks_exact(args.prompt_tokens).map(<[_]>::to_vec).collect();
+    let wanted = 2 * usize::from(args.runs);
+    if pieces.len() < wanted {
+        return Err(Error::input(format!(
+            "{}: {} tokens, but {} prompts of {} are needed",
+            file.display(),
+            tokens.len(),
+            wanted,
+            args.prompt_tokens
+        )));
+    }
+    Ok(Prompts::Text(pieces))
+}
+
+/// The three answers, in order; `done` hears of each.
+fn round(
+    engine: &mut Engine,
+    prompts: &mut Prompts,
+    args: &BenchArgs,
+    done: &mut dyn FnMut(),
+) -> Result<[answer::Answer; 3]> {
+    let mut ask = |engine: &mut Engine, prompt: &[TokenId]| {
+        let answered = answer(engine, prompt, args.tokens);
+        done();
+        answered
+    };
+    engine.forget_experts()?;
+    let cold = ask(engine, &prompts.next(args.prompt_tokens))?;
+    let another = prompts.next(args.prompt_tokens);
+    Ok([cold, ask(engine, &another)?, ask(engine, &another)?])
+}

@@ -1,0 +1,137 @@
+//! What was measured, as a table and as JSON.
+
+use base::ByteSize;
+use serde_json::{Value, json};
+use tidemill::{Engine, machine};
+
+use super::figures::{Arm, Costs, Figures, Round, median};
+use crate::args::BenchArgs;
+
+/// All that is told.
+pub struct Report {
+    pub model: String,
+    /// Prefill and decode of each arm, as [`Arm::ALL`].
+    pub arms: [(Figures, Figures); 3],
+    prompt_tokens: usize,
+    tokens: usize,
+    rounds: usize,
+    threads: usize,
+    memory: u64,
+    /// `None` unless it was measured in every round.
+    drive: Option<u64>,
+    io: &'static str,
+    backend: String,
+    budget: u64,
+}
+
+impl Report {
+    pub fn new(args: &BenchArgs, engine: &Engine, costs: &Costs, rounds: &[Round], threads: usize) -> Self {
+        let arms = [0, 1, 2].map(|arm| {
+            let prefill = Figures::new(rounds, costs, |round| round.answers[arm].prefill);
+            (prefill, Figures::new(rounds, costs, |round| round.answers[arm].decode))
+        });
+        let memory: Vec<f64> = rounds.iter().map(|round| round.memory as f64).collect();
+        let drive: Option<Vec<f64>> =
+            rounds.iter().map(|round| round.drive.map(|rate| rate as f64)).collect();
+        Self {
+            model: args.model.clone(),
+            arms,
+            prompt_tokens: args.prompt_tokens,
+            tokens: args.tokens,
+            rounds: rounds.len(),
+            threads,
+            memory: median(&memory) as u64,
+            drive: drive.map(|drive| median(&drive) as u64),
+            io: engine.io().0.name(),
+            backend: engine.backend_name(),
+            budget: engine.plan().budget,
+        }
+    }
+
+    /// Figures of an arm.
+    pub fn arm(&self, arm: Arm) -> &(Figures, Figures) {
+        &self.arms[arm as usize]
+    }
+
+    /// The object that other tools read. `prefill` and `decode` at its top are those of rotating prompts.
+    pub fn json(&self) -> Value {
+        let phase = |figures: &Figures| {
+            json!({
+                "tok_s": figures.tok_s,
+                "ceiling_tok_s": figures.ceiling_tok_s,
+                "share": figures.share,
+                "limited_by": figures.limited_by,
+                "expert_bytes_per_token": figures.expert_bytes_per_token,
+                "device_bytes_per_token": figures.device_bytes_per_token,
+                "hit_rate": figures.hit_rate,
+                "wait_seconds": figures.wait_seconds,
+                "each_tok_s": figures.each_tok_s,
+            })
+        };
+        let arm = |arm: Arm| {
+            let (prefill, decode) = self.arm(arm);
+            json!({ "prefill": phase(prefill), "decode": phase(decode) })
+        };
+        let (prefill, decode) = self.arm(Arm::Rotating);
+        json!({
+            "model": self.model,
+            "prefill": phase(prefill),
+            "decode": phase(decode),
+            "cold": arm(Arm::Cold),
+            "rotating": arm(Arm::Rotating),
+            "repeated": arm(Arm::Repeated),
+            "runs": self.rounds,
+            "prompt_tokens": self.prompt_tokens,
+            "decode_tokens": self.tokens,
+            "threads": self.threads,
+            "memory_bytes_per_second": self.memory,
+            "drive_bytes_per_second": self.drive,
+            "memory_budget": self.budget,
+            "peak_memory": machine::peak_resident(),
+            "io": self.io,
+            "backend": self.backend,
+        })
+    }
+
+    /// The same for people.
+    pub fn table(&self) -> String {
+        let drive = match self.drive {
+            Some(rate) => format!("drive {}/s", ByteSize(rate)),
+            None => "drive not measured (a small model, or no reads past the page cache)".to_owned(),
+        };
+        let mut text = format!(
+            "{}: {} tokens of prompt, {} generated, medians of {}\n{}; memory {}/s; {drive}; experts {}\n\n",
+            self.model,
+            self.prompt_tokens,
+            self.tokens,
+            self.rounds,
+            self.backend,
+            ByteSize(self.memory),
+            self.io
+        );
+        text += &format!(
+            "{:<18}{:>10}{:>10}{:>8}{:>9}{:>16}{:>16}{:>9}\n",
+            "", "tok/s", "ceiling", "share", "by", "experts/token", "device/token", "hits"
+        );
+        for arm in Arm::ALL {
+            let (prefill, decode) = self.arm(arm);
+            text += &row(&format!("{} prefill", arm.name()), prefill);
+            text += &row(&format!("{} decode", arm.name()), decode);
+        }
+        text
+    }
+}
+
+fn row(name: &str, figures: &Figures) -> String {
+    let size = |bytes: f64| ByteSize(bytes as u64).to_string();
+    format!(
+        "{name:<18}{:>10.2}{:>10.2}{:>6.0} %{:>9}{:>16}{:>16}{:>7.1} %\n",
+        figures.tok_s,
+        figures.ceiling_tok_s,
+        100.0 * figures.share,
+        figures.limited_by,
+        size(figures.expert_bytes_per_token),
+        figures.device_bytes_per_token.map_or("not told".to_owned(), size),
+        100.0 * figures.hit_rate,
+    )
+}
