@@ -6,7 +6,12 @@
 
 mod unpack;
 
+mod int4_g32;
+mod k_scales;
 mod q4_0;
+mod q4_k;
+mod q5_k;
+mod q6_k;
 mod q8_0;
 
 mod dot;
@@ -26,6 +31,10 @@ macro_rules! with_unpack {
         match $quant {
             Quant::Q4_0 => $work::<q4_0::Q4_0>($($argument),*),
             Quant::Q8_0 => $work::<q8_0::Q8_0>($($argument),*),
+            Quant::Q4K => $work::<q4_k::Q4K>($($argument),*),
+            Quant::Q5K => $work::<q5_k::Q5K>($($argument),*),
+            Quant::Q6K => $work::<q6_k::Q6K>($($argument),*),
+            Quant::Int4G32 => $work::<int4_g32::Int4G32>($($argument),*),
             other => match (other.strip_group() == Some(quant::Group::Sixteen), other.has_minima()) {
                 (false, false) => $work::<Spelled<false, false>>($($argument),*),
                 (false, true) => $work::<Spelled<false, true>>($($argument),*),

@@ -104,3 +104,18 @@ pub(super) unsafe fn strip_of<const BYTES: usize>(row: Row<'_>, index: usize) ->
     // SAFETY: the caller's promise.
     unsafe { row.values.as_ptr().add(index * BYTES) }
 }
+
+/// 32 bytes at `at` as 64 nibbles: the low halves, then the high ones.
+///
+/// # Safety
+/// The CPU has the instruction set of this folder; 32 bytes lie at `at`.
+#[inline(always)]
+pub(super) unsafe fn nibble_pairs(at: *const u8) -> __m512i {
+    const FOUR: i64 = 0x0004_0004_0004_0004;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let twice = _mm512_broadcast_i64x4(_mm256_loadu_si256(at.cast()));
+        let shifted = _mm512_srlv_epi16(twice, _mm512_setr_epi64(0, 0, 0, 0, FOUR, FOUR, FOUR, FOUR));
+        _mm512_and_si512(shifted, _mm512_set1_epi8(15))
+    }
+}
