@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use spec::Mla;
 
-use crate::{Tensor, Weight};
+use crate::{KvRows, Tensor, Weight};
 
 /// The projections from the latent row to each head's key and value, in either published spelling.
 pub enum LatentUp {
@@ -32,7 +32,7 @@ pub struct LatentQuery<'a> {
     /// Which rows of the batch, and where they stand in their sequence.
     pub span: &'a Span,
     /// The sequence's KV rows, those of these tokens among them.
-    pub kv: &'a Tensor,
+    pub kv: &'a KvRows,
 }
 
 /// The tokens of one sequence within a batch.
@@ -66,13 +66,20 @@ pub enum Form {
 }
 
 impl Form {
-    /// The form with fewer multiply-adds for `queries` new tokens of one sequence.
+    /// The cheaper form for a prompt's tokens, which stand at these positions of their sequence.
     ///
-    /// Per head and pair of tokens absorbed costs `2 latent + rotated`, expanded `nope + rotated + value`; expanding
-    /// costs `(nope + value) * latent` per cached token and head. For Kimi K2 they meet at 171 queries.
-    pub fn cheaper(mla: &Mla, queries: usize) -> Self {
+    /// Per head and pair of tokens absorbed costs `2 latent + rotated` multiply-adds, expanded `nope + rotated +
+    /// value`. Spelling a cached row out costs `(nope + value) * latent` a head; so does carrying a query through the
+    /// latent space, which was measured to take eight times as long, and turning the weights first as long as
+    /// spelling 20 rows. In the shapes of Kimi K2 the forms meet at 3 tokens of a fresh prompt, and at some 170 that
+    /// follow a long one.
+    pub fn cheaper(mla: &Mla, prompt: &Range<usize>) -> Self {
         let (absorbed, expanded) = (2 * mla.latent + mla.rotated, mla.nope + mla.rotated + mla.value);
-        let expansion = (mla.nope + mla.value) * mla.latent;
-        if queries * absorbed.saturating_sub(expanded) > expansion { Self::Expanded } else { Self::Absorbed }
+        let row = ((mla.nope + mla.value) * mla.latent) as f64;
+        let (cached, tokens) = (prompt.start as f64, prompt.len() as f64);
+        let pairs = tokens * (cached + tokens / 2.0);
+        let saved = pairs * absorbed.saturating_sub(expanded) as f64 + tokens * 7.0 * row;
+        let spent = (20.0 + cached) * row;
+        if saved > spent { Self::Expanded } else { Self::Absorbed }
     }
 }

@@ -17,10 +17,10 @@ use quant::{Matrix, Quant};
 use spec::Router;
 
 pub use attention::{Form, LatentQuery, LatentUp, Span};
-pub use cpu::Cpu;
+pub use cpu::{Cpu, latent_scratch_bytes};
 pub use kernels::{Activations, Isa, Kernels, codes_scratch_bytes};
 pub use routing::{Routing, Use};
-pub use tensor::{Buffer, Heads, Rotation, Tensor, Weight};
+pub use tensor::{Buffer, Heads, KvRows, Precision, Rotation, Tensor, Weight};
 
 /// A device: memory, and the verbs a transformer needs.
 ///
@@ -69,6 +69,15 @@ pub trait Backend: Send + Sync {
 
     /// Copies rows of `from` to the rows of `to` that begin at `at`.
     fn copy_rows(&self, from: &Tensor, rows: Range<usize>, to: &mut Tensor, at: usize) -> Result<()>;
+
+    /// Room for `rows` rows of the KV cache. Memory that is never written need not be committed.
+    fn kv_rows(&self, rows: usize, cols: usize, precision: Precision) -> Result<KvRows>;
+
+    /// Stores rows of `from` as the rows of `to` that begin at `at`.
+    fn store_kv(&self, from: &Tensor, rows: Range<usize>, to: &mut KvRows, at: usize) -> Result<()>;
+
+    /// Copies the first `count` rows, bit for bit, to those of `to`, which has the same precision.
+    fn copy_kv(&self, from: &KvRows, count: usize, to: &mut KvRows) -> Result<()>;
 
     /// Causal latent attention of some tokens of one sequence, into the same rows of `out`:
     /// `[tokens, heads * (nope + rotated)]` to `[tokens, heads * value]`.

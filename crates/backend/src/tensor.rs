@@ -24,6 +24,61 @@ impl Tensor {
     }
 }
 
+/// How rows of the KV cache are stored. Attention computes in f32 whatever it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// As computed.
+    F32,
+    /// Half the bytes; rounded to 11 bits, and what is past the largest half becomes it.
+    F16,
+    /// A little over a quarter: whole numbers up to 127, every 32 columns of a row with a scale of their own.
+    Q8,
+}
+
+/// Columns of a row that share a scale in [`Precision::Q8`].
+pub(crate) const Q8_GROUP: usize = 32;
+
+impl Precision {
+    /// Every precision, the exact one first.
+    pub const ALL: &'static [Precision] = &[Precision::F32, Precision::F16, Precision::Q8];
+
+    /// Its name, as people type it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Q8 => "q8",
+        }
+    }
+
+    /// Bytes of a row of `cols` numbers.
+    pub fn row_bytes(self, cols: usize) -> usize {
+        match self {
+            Self::F32 => cols * size_of::<f32>(),
+            Self::F16 => cols * size_of::<u16>(),
+            Self::Q8 => cols + cols.div_ceil(Q8_GROUP) * size_of::<f32>(),
+        }
+    }
+}
+
+/// Rows of the KV cache: `[rows, cols]`, written once each and read by attention.
+pub struct KvRows {
+    /// Tokens there is room for.
+    pub rows: usize,
+    /// What a mixer keeps of a token.
+    pub cols: usize,
+    /// How they are stored.
+    pub precision: Precision,
+    pub(crate) buffer: Box<dyn Buffer>,
+}
+
+impl KvRows {
+    /// For backends: rows over their own memory.
+    pub fn new(rows: usize, cols: usize, precision: Precision, buffer: Box<dyn Buffer>) -> Self {
+        Self { rows, cols, precision, buffer }
+    }
+}
+
 /// An immutable matrix `[rows, cols]` (a vector has one row), as it is spelled in the files.
 pub struct Weight {
     /// How it is spelled.

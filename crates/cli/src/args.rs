@@ -6,7 +6,7 @@ use base::{ByteSize, Result};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use disk::Way;
 use etcetera::{BaseStrategy, choose_base_strategy};
-use tidemill::{IoMode, Options, Sampling};
+use tidemill::{IoMode, Options, Precision, Sampling};
 
 /// Run Mixture-of-Experts language models far larger than memory, straight from the files as they were published.
 #[derive(Parser)]
@@ -72,6 +72,9 @@ pub struct EngineArgs {
     /// Which expert makes room for another
     #[arg(long, value_name = "NAME", default_value = default_policy(), value_parser = policies())]
     pub expert_policy: String,
+    /// How the KV cache is stored [default: f32 for logits and eval, else f16]
+    #[arg(long, value_enum)]
+    pub kv: Option<Kv>,
     /// How activations meet quantized weights [default: int8; f32 for logits and eval]
     #[arg(long, value_enum)]
     pub activations: Option<Activations>,
@@ -101,6 +104,27 @@ pub enum IoEngine {
     Threads,
     /// io_uring (Linux)
     Uring,
+}
+
+/// How the KV cache is stored.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Kv {
+    /// As computed
+    F32,
+    /// In half the memory
+    F16,
+    /// In a little over a quarter of it; lossy
+    Q8,
+}
+
+impl Kv {
+    fn precision(self) -> Precision {
+        match self {
+            Self::F32 => Precision::F32,
+            Self::F16 => Precision::F16,
+            Self::Q8 => Precision::Q8,
+        }
+    }
 }
 
 /// How activations meet quantized weights.
@@ -134,15 +158,15 @@ fn policies() -> Vec<&'static str> {
 impl EngineArgs {
     /// The same as the engine takes it, for commands that answer: activations in signed bytes.
     pub fn options(&self) -> Options {
-        self.options_with(tidemill::Activations::Int8)
+        self.options_with(tidemill::Activations::Int8, Options::default().kv)
     }
 
-    /// The same for commands whose figures are compared with references: activations in f32.
+    /// The same for commands whose figures are compared with references: activations and KV cache in f32.
     pub fn exact_options(&self) -> Options {
-        self.options_with(tidemill::Activations::F32)
+        self.options_with(tidemill::Activations::F32, Precision::F32)
     }
 
-    fn options_with(&self, activations: tidemill::Activations) -> Options {
+    fn options_with(&self, activations: tidemill::Activations, kv: Precision) -> Options {
         Options {
             activations: match self.activations {
                 None => activations,
@@ -170,6 +194,7 @@ impl EngineArgs {
                 .ok()
                 .map(|folders| folders.cache_dir().join("tidemill").join("drives")),
             expert_policy: self.expert_policy.clone(),
+            kv: self.kv.map_or(kv, Kv::precision),
             ..Options::default()
         }
     }

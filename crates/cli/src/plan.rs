@@ -29,6 +29,7 @@ pub fn plan(args: &PlanArgs) -> Result<()> {
             "process_bytes": plan.process,
             "trunk_bytes": plan.trunk,
             "kv_bytes": plan.kv,
+            "kv": plan.precision.name(),
             "scratch_bytes": plan.scratch,
             "pool_bytes": plan.pool,
             "context": plan.context,
@@ -134,7 +135,7 @@ fn estimate(geometry: &Geometry, outline: &Outline, options: &Options) -> Result
     MemoryPlan::fit(
         &Sizes {
             trunk: outline.trunk_bytes(),
-            kv_per_token: (outline.kv_values_per_token() * size_of::<f32>()) as u64,
+            kv_per_token: demand.precision.row_bytes(outline.kv_values_per_token()) as u64,
             scratch: &|tokens| (outline.pass_values(tokens) * size_of::<f32>()) as u64,
             pool_minimum: one,
             pool_maximum: outline.expert_bytes(),
@@ -157,7 +158,11 @@ fn table(plan: &MemoryPlan, traffic: &tidemill::Traffic, rates: &Rates, ceiling:
     let mut text = String::from("memory\n");
     text += &row("process", plan.process, "code, headers, tokenizer, slack");
     text += &row("trunk", plan.trunk, "weights that every token needs");
-    text += &row("kv cache", plan.kv, &format!("{} tokens of context", plan.context));
+    text += &row(
+        "kv cache",
+        plan.kv,
+        &format!("{} tokens of context, in {}", plan.context, plan.precision.name()),
+    );
     text += &row("scratch", plan.scratch, &format!("passes of up to {} tokens", plan.chunk));
     let share = 100.0 * plan.pool as f64 / traffic.experts_total.max(1) as f64;
     let pool = format!("{:.1} % of {} of experts", share.min(100.0), ByteSize(traffic.experts_total));

@@ -6,7 +6,7 @@ use base::ByteSize;
 use experts::PoolStats;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tidemill::{Engine, Sampling, Totals, machine};
+use tidemill::{Engine, Precision, Sampling, Totals, machine};
 
 use crate::session::Answer;
 
@@ -29,6 +29,7 @@ struct End {
     pool: PoolStats,
     totals: Totals,
     budget: u64,
+    kv: Precision,
     io: &'static str,
     way: &'static str,
     drive_rate: Option<u64>,
@@ -62,6 +63,7 @@ impl Summary {
             pool: engine.pool_stats(),
             totals: engine.totals(),
             budget: engine.plan().budget,
+            kv: engine.plan().precision,
             io: engine.io().0.name(),
             way: engine.reading().0.way.name(),
             drive_rate: engine.reading().1,
@@ -95,6 +97,9 @@ impl Summary {
                 .utilisation(end)
                 .map_or(String::new(), |share| format!(", {:.0} % of it used", 100.0 * share));
             parts.push(format!("drive {}/s{busy}", ByteSize(rate)));
+        }
+        if end.kv == Precision::Q8 {
+            parts.push("lossy: kv q8".to_owned());
         }
         if let Some(peak) = machine::peak_resident() {
             parts.push(format!("memory peak {} of {}", ByteSize(peak), ByteSize(end.budget)));
@@ -139,7 +144,8 @@ impl Summary {
             "io": end.io,
             "backend": end.backend,
             "activations": "f32",
-            "lossy": [],
+            "kv": end.kv.name(),
+            "lossy": if end.kv == Precision::Q8 { vec!["kv q8"] } else { vec![] },
         })
     }
 

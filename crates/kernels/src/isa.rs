@@ -3,9 +3,12 @@
 use quant::{Quant, Row};
 
 use crate::activations::{self, ActivationStrip, STRIP};
+use crate::attention::{self, Factors, Size};
 use crate::generic;
 use crate::integer;
 use crate::lanes::LANES;
+#[cfg(target_arch = "x86_64")]
+use crate::sixteen_x86_64::{OneOfAvx512, TwoOfAvx2};
 use crate::tiles::Tiles;
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64;
@@ -43,6 +46,7 @@ pub struct Kernels {
 }
 
 /// The entries. Each may be called only on a CPU that has the table's instruction set.
+#[allow(clippy::type_complexity)] // Slices, spelled out as the functions have them.
 struct Functions {
     dequantize: unsafe fn(Quant, Row<'_>, &mut [f32]),
     dot: unsafe fn(&[f32], &[f32]) -> f32,
@@ -58,11 +62,16 @@ struct Functions {
     quantize: unsafe fn(&[f32], &mut ActivationStrip),
     dot_codes: unsafe fn(Quant, Row<'_>, &[ActivationStrip]) -> f32,
     tiles: Option<Tiles>,
+    accumulate: unsafe fn(Factors<'_>, (&[f32], usize), (&mut [f32], usize), Size),
+    soften: unsafe fn(&mut [f32], &mut [f32], &mut [f32], &mut [f32]),
+    widen: unsafe fn(&[u16], &mut [f32]),
+    scale_codes: unsafe fn(&[i8], f32, &mut [f32]),
+    blend: unsafe fn(f32, &mut [f32], f32, &[f32]),
 }
 
 /// Compiles [`generic`] once more, under `$attribute`, as a module with a table of its own.
 macro_rules! instantiate {
-    ($module:ident, $isa:expr, $lanes:ty, $tall:literal, $tile:literal, $dot_floats:path, $dot_codes:path, $tiles:expr, $(#[$attribute:meta])*) => {
+    ($module:ident, $isa:expr, $lanes:ty, $sixteen:ty, $tall:literal, $tile:literal, $dot_floats:path, $dot_codes:path, $tiles:expr, $(#[$attribute:meta])*) => {
         mod $module {
             use super::*;
 
@@ -71,6 +80,7 @@ macro_rules! instantiate {
                 functions: Functions {
                     dequantize, dot, dot_rows, dot_block, axpy, add, rms_norm, silu_mul, softmax, sigmoid, quantize,
                     dot_floats: $dot_floats, dot_codes: $dot_codes, tiles: $tiles,
+                    accumulate, soften, widen, scale_codes, blend,
                 },
             };
 
@@ -118,20 +128,41 @@ macro_rules! instantiate {
             fn quantize(x: &[f32], out: &mut ActivationStrip) {
                 activations::quantize(x, out);
             }
+            $(#[$attribute])*
+            unsafe fn accumulate(a: Factors<'_>, b: (&[f32], usize), c: (&mut [f32], usize), size: Size) {
+                // SAFETY: the caller's duty.
+                unsafe { attention::accumulate::<$sixteen>(a, b, c, size) }
+            }
+            $(#[$attribute])*
+            fn soften(scores: &mut [f32], most: &mut [f32], total: &mut [f32], fade: &mut [f32]) {
+                attention::soften(scores, most, total, fade);
+            }
+            $(#[$attribute])*
+            fn widen(halves: &[u16], out: &mut [f32]) {
+                attention::widen::<$sixteen>(halves, out);
+            }
+            $(#[$attribute])*
+            fn scale_codes(codes: &[i8], scale: f32, out: &mut [f32]) {
+                attention::scale_codes(codes, scale, out);
+            }
+            $(#[$attribute])*
+            fn blend(fade: f32, y: &mut [f32], weight: f32, x: &[f32]) {
+                attention::blend(fade, y, weight, x);
+            }
         }
     };
 }
 
 // The numbers are how many rows and tokens share their loads: as many as their sums fit the registers.
-instantiate!(scalar, Isa::Scalar, [f32; LANES], 1, 1, generic::no_dot_floats, integer::dot, None,);
+instantiate!(scalar, Isa::Scalar, [f32; LANES], [f32; 16], 1, 1, generic::no_dot_floats, integer::dot, None,);
 #[cfg(target_arch = "x86_64")]
 instantiate!(
-    avx2, Isa::Avx2, x86_64::Avx2, 1, 3, generic::no_dot_floats, x86_64::avx2::dot_codes, None,
+    avx2, Isa::Avx2, x86_64::Avx2, TwoOfAvx2, 1, 3, generic::no_dot_floats, x86_64::avx2::dot_codes, None,
     #[target_feature(enable = "avx2,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
 instantiate!(
-    avx512, Isa::Avx512, x86_64::Avx512, 4, 3, x86_64::avx512::dot_floats, x86_64::avx512::dot_codes, Some(x86_64::avx512::TILES),
+    avx512, Isa::Avx512, x86_64::Avx512, OneOfAvx512, 4, 3, x86_64::avx512::dot_floats, x86_64::avx512::dot_codes, Some(x86_64::avx512::TILES),
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
 );
 
@@ -260,6 +291,46 @@ impl Kernels {
         check_codes(quant, row, x.len());
         // SAFETY: as in `dequantize`; every strip of the row is there, by the line above.
         unsafe { (self.functions.dot_codes)(quant, row, x) }
+    }
+
+    /// `c[i, j] += Σ a[i, k]·b[k, j]`, k ascending and each product fused, for all sizes. `b` and `c` come with the
+    /// floats from one row to the next.
+    pub fn accumulate(&self, a: Factors<'_>, b: (&[f32], usize), c: (&mut [f32], usize), size: Size) {
+        attention::check(a, b, (c.0, c.1), size);
+        // SAFETY: as in `dequantize`; and the operands were checked.
+        unsafe { (self.functions.accumulate)(a, b, c, size) }
+    }
+
+    /// One tile of an online softmax: `scores`, [keys, lanes], become e^(score − most) and are added to `total`; `most`
+    /// is raised where a score is higher, and `fade` is what former sums must be multiplied by therefore. A lane that
+    /// has seen nothing has `most` −∞ and `total` 0.
+    pub fn soften(&self, scores: &mut [f32], most: &mut [f32], total: &mut [f32], fade: &mut [f32]) {
+        let lanes = most.len();
+        assert!(lanes > 0 && lanes.is_multiple_of(16) && scores.len().is_multiple_of(lanes), "whole lanes");
+        assert!(total.len() == lanes && fade.len() == lanes, "one of each a lane");
+        // SAFETY: as in `dequantize`.
+        unsafe { (self.functions.soften)(scores, most, total, fade) }
+    }
+
+    /// The floats equal to `halves`.
+    pub fn widen(&self, halves: &[u16], out: &mut [f32]) {
+        assert_eq!(halves.len(), out.len(), "rows of equal length");
+        // SAFETY: as in `dequantize`.
+        unsafe { (self.functions.widen)(halves, out) }
+    }
+
+    /// out = codes · scale.
+    pub fn scale_codes(&self, codes: &[i8], scale: f32, out: &mut [f32]) {
+        assert_eq!(codes.len(), out.len(), "rows of equal length");
+        // SAFETY: as in `dequantize`.
+        unsafe { (self.functions.scale_codes)(codes, scale, out) }
+    }
+
+    /// y = y·fade + x·weight, the second product fused.
+    pub fn blend(&self, fade: f32, y: &mut [f32], weight: f32, x: &[f32]) {
+        assert_eq!(x.len(), y.len(), "rows of equal length");
+        // SAFETY: as in `dequantize`.
+        unsafe { (self.functions.blend)(fade, y, weight, x) }
     }
 
     /// Products with many tokens, where this instruction set has them.

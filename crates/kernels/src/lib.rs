@@ -13,8 +13,13 @@ mod tiles;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+mod sixteen;
+#[cfg(target_arch = "x86_64")]
+mod sixteen_x86_64;
+
 mod exp;
 mod generic;
+mod attention;
 mod isa;
 
 mod threads;
@@ -27,6 +32,7 @@ mod floats;
 mod matmul;
 
 pub use activations::{ActivationStrip, Activations};
+pub use attention::{Factors, Size};
 pub use codes::codes_scratch_bytes;
 pub use isa::{Isa, Kernels};
 pub use matmul::{MatmulScratch, gated, matmul};

@@ -1,27 +1,28 @@
 //! What was said: the attention state of live sequences.
 //!
-//! A sequence keeps one tensor a layer, allocated for its whole context when it starts and committed by the system as
+//! A sequence keeps rows of one precision for each layer, allocated for its whole context when it starts and committed by the system as
 //! it fills. What a mixer keeps of a token is its row: for latent attention the latent row and the rotated key, which
 //! is all that any head needs.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
 
-use backend::{Backend, Tensor};
+pub use backend::Precision;
+use backend::{Backend, KvRows, Tensor};
 use base::{Error, Result};
 use spec::{Mixer, ModelSpec};
 
 /// The attention state of one sequence.
 pub struct KvCache {
-    layers: Vec<Tensor>,
+    layers: Vec<KvRows>,
+    precision: Precision,
     len: usize,
     capacity: usize,
 }
 
 /// Bytes a sequence keeps of each token.
-pub fn bytes_per_token(spec: &ModelSpec) -> u64 {
-    let numbers: usize = spec.layers.iter().map(|layer| width(&layer.mixer)).sum();
-    (numbers * size_of::<f32>()) as u64
+pub fn bytes_per_token(spec: &ModelSpec, precision: Precision) -> u64 {
+    spec.layers.iter().map(|layer| precision.row_bytes(width(&layer.mixer)) as u64).sum()
 }
 
 fn width(mixer: &Mixer) -> usize {
@@ -31,9 +32,15 @@ fn width(mixer: &Mixer) -> usize {
 
 impl KvCache {
     /// Room for `capacity` tokens.
-    pub fn new(spec: &ModelSpec, backend: &dyn Backend, capacity: usize) -> Result<Self> {
-        let layers = spec.layers.iter().map(|layer| backend.tensor(capacity, width(&layer.mixer)));
-        Ok(Self { layers: layers.collect::<Result<_>>()?, len: 0, capacity })
+    pub fn new(
+        spec: &ModelSpec,
+        backend: &dyn Backend,
+        precision: Precision,
+        capacity: usize,
+    ) -> Result<Self> {
+        let layers =
+            spec.layers.iter().map(|layer| backend.kv_rows(capacity, width(&layer.mixer), precision));
+        Ok(Self { layers: layers.collect::<Result<_>>()?, precision, len: 0, capacity })
     }
 
     /// Makes room for `capacity` tokens in all, keeping what is kept. Layer by layer, so that no more than one layer is
@@ -43,8 +50,8 @@ impl KvCache {
             return Ok(());
         }
         for (layer, kept) in spec.layers.iter().zip(&mut self.layers) {
-            let mut roomier = backend.tensor(capacity, width(&layer.mixer))?;
-            backend.copy_rows(kept, 0..self.len, &mut roomier, 0)?;
+            let mut roomier = backend.kv_rows(capacity, width(&layer.mixer), self.precision)?;
+            backend.copy_kv(kept, self.len, &mut roomier)?;
             *kept = roomier;
         }
         self.capacity = capacity;
@@ -83,11 +90,11 @@ impl KvCache {
                 self.capacity
             )));
         }
-        backend.copy_rows(from, rows, &mut self.layers[layer], self.len)
+        backend.store_kv(from, rows, &mut self.layers[layer], self.len)
     }
 
     /// One layer's rows: those kept, and those written since.
-    pub fn rows(&self, layer: usize) -> &Tensor {
+    pub fn rows(&self, layer: usize) -> &KvRows {
         &self.layers[layer]
     }
 

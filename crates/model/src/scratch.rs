@@ -1,6 +1,6 @@
 //! How much memory one pass needs beside weights, experts and KV: a pure function of the shapes.
 
-use backend::Form;
+use backend::latent_scratch_bytes;
 use spec::{Ffn, Mixer, Mla, ModelSpec};
 
 use crate::decoder::HEAD_ROWS;
@@ -61,12 +61,9 @@ fn widest_row(spec: &ModelSpec) -> usize {
 fn attention(mla: &Mla, pass: &PassSize) -> usize {
     let PassSize { tokens, context, prompt, threads } = *pass;
     let low = tokens * mla.query_rank.unwrap_or(0);
-    // Queries twice (a product keeps its transpose), cached rows, per-head answers and the gathered ones.
-    let rows = tokens * (2 * mla.heads * mla.head() + 2 * mla.row() + 2 * mla.heads * mla.value);
-    let expanded = Form::cheaper(mla, prompt) == Form::Expanded;
-    let spelled = (mla.nope + mla.value) * (mla.latent + if expanded { context } else { 0 }) + 2 * context;
-    let columns = if expanded { context * (mla.latent + 2 * mla.rotated) } else { 0 };
-    low + rows + columns + threads.min(mla.heads) * spelled + mla.latent * mla.nope
+    // Queries twice (a product keeps its transpose), rows for the cache, and answers.
+    let rows = tokens * (2 * mla.heads * mla.head() + 2 * mla.row() + mla.heads * mla.value);
+    low + rows + latent_scratch_bytes(mla, tokens, context, prompt, threads) / size_of::<f32>()
 }
 
 fn feed_forward(ffn: &Ffn, hidden: usize, tokens: usize) -> usize {

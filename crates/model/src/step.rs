@@ -1,5 +1,7 @@
 //! What one pass through the layers carries.
 
+use std::ops::Range;
+
 use backend::{Backend, Form, Rotation, Span};
 use base::TokenId;
 use experts::ExpertPool;
@@ -11,9 +13,10 @@ pub struct Entry<'a> {
     pub kv: &'a mut KvCache,
     /// A chunk of a prompt, or one generated token.
     pub tokens: &'a [TokenId],
-    /// Tokens of the prompt these belong to; 1 for a generated token. The form of attention goes by this and not by
-    /// the chunk, so that cutting a prompt differently changes no bit.
-    pub prompt: usize,
+    /// Where the prompt that these belong to stands in the sequence, without what was kept of an earlier one; a
+    /// generated token is a prompt of its own. The form of attention goes by this and not by the chunk, so that
+    /// cutting a prompt differently changes no bit.
+    pub prompt: Range<usize>,
     /// Which of them to predict from.
     pub logits: Logits,
 }

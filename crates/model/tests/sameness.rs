@@ -82,8 +82,11 @@ fn every_batch_gives_each_sequence_the_bits_it_has_alone() {
     let mut rig = Rig::open(&path, &RigOptions::default()).unwrap();
     let vocab = rig.decoder.spec().vocab;
     let backend = rig.decoder.backend().clone();
-    let mut caches: Vec<KvCache> =
-        (0..3).map(|_| KvCache::new(rig.decoder.spec(), backend.as_ref(), tokens.len()).unwrap()).collect();
+    let mut caches: Vec<KvCache> = (0..3)
+        .map(|_| {
+            KvCache::new(rig.decoder.spec(), backend.as_ref(), kv::Precision::F32, tokens.len()).unwrap()
+        })
+        .collect();
     // Three sequences of the same prompt at different places: chunks of 5, 1 and the rest, in one pass each time.
     let mut seen = vec![Vec::new(); 3];
     while caches.iter().any(|kv| kv.len() < tokens.len()) {
@@ -94,7 +97,7 @@ fn every_batch_gives_each_sequence_the_bits_it_has_alone() {
             entries.push(Entry {
                 kv,
                 tokens: &tokens[start..end],
-                prompt: tokens.len(),
+                prompt: 0..tokens.len(),
                 logits: Logits::All,
             });
         }
@@ -116,9 +119,10 @@ fn a_cancelled_pass_keeps_nothing() {
     let (path, tokens, expected) = reference();
     let mut rig = Rig::open(&path, &RigOptions::default()).unwrap();
     let backend = rig.decoder.backend().clone();
-    let mut kv = kv::KvCache::new(rig.decoder.spec(), backend.as_ref(), tokens.len()).unwrap();
+    let mut kv =
+        kv::KvCache::new(rig.decoder.spec(), backend.as_ref(), kv::Precision::F32, tokens.len()).unwrap();
     let entry =
-        model::Entry { kv: &mut kv, tokens: &tokens, prompt: tokens.len(), logits: model::Logits::All };
+        model::Entry { kv: &mut kv, tokens: &tokens, prompt: 0..tokens.len(), logits: model::Logits::All };
     let cancelled = AtomicBool::new(true);
     let error =
         rig.decoder.forward(&mut [entry], &mut rig.pool, &cancelled, &mut |_, _, _| Ok(())).unwrap_err();

@@ -1,5 +1,6 @@
 //! A decoder with a pool and a disk, taken apart enough for a test to choose each.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,11 +10,11 @@ use base::{Extent, Result, TokenId};
 use disk::{Disk, Fault, Files, Io, MemoryDisk, ThreadedDisk};
 use experts::policy::Policy;
 use experts::{ExpertPool, needs};
-use kv::KvCache;
+use kv::{KvCache, Precision};
 use manifest::Manifest;
 use model::{Decoder, Entry, Logits, ManifestCatalogue};
 
-/// What a test varies. None of it may change an answer.
+/// What a test varies. None of it may change an answer, but for the precision.
 #[derive(Clone)]
 pub struct RigOptions {
     /// Threads that compute.
@@ -24,6 +25,8 @@ pub struct RigOptions {
     pub policy: &'static str,
     /// Where experts come from.
     pub disk: DiskKind,
+    /// How rows of the KV cache are stored; this one may.
+    pub precision: Precision,
 }
 
 /// Where experts come from.
@@ -37,7 +40,13 @@ pub enum DiskKind {
 
 impl Default for RigOptions {
     fn default() -> Self {
-        Self { threads: 2, pool: None, policy: "lfu", disk: DiskKind::Files(Io::Buffered) }
+        Self {
+            threads: 2,
+            pool: None,
+            policy: "lfu",
+            disk: DiskKind::Files(Io::Buffered),
+            precision: Precision::F32,
+        }
     }
 }
 
@@ -49,6 +58,7 @@ pub struct Rig {
     pub decoder: Decoder,
     /// Its experts.
     pub pool: ExpertPool,
+    precision: Precision,
 }
 
 impl Rig {
@@ -66,7 +76,7 @@ impl Rig {
         let catalogue = ManifestCatalogue(manifest.clone());
         let budget = options.pool.unwrap_or(needs(&catalogue)?.all_bytes);
         let pool = ExpertPool::new(&catalogue, disk, budget, Policy::named(options.policy)?)?;
-        Ok(Self { manifest, decoder, pool })
+        Ok(Self { manifest, decoder, pool, precision: options.precision })
     }
 
     /// Bytes of the smallest pool that works.
@@ -90,19 +100,25 @@ impl Rig {
 
     /// Logits of every token, `[tokens, vocab]`, computed in chunks of at most `chunk` as parts of one prompt.
     pub fn prefill(&mut self, tokens: &[TokenId], chunk: usize) -> Result<Vec<f32>> {
-        self.run(tokens, chunk, tokens.len())
+        self.run(tokens, chunk, &|_| 0..tokens.len())
     }
 
     /// Logits of every token, computed one token at a time as generated tokens are.
     pub fn decode(&mut self, tokens: &[TokenId]) -> Result<Vec<f32>> {
-        self.run(tokens, 1, 1)
+        self.run(tokens, 1, &|at| at..at + 1)
     }
 
-    fn run(&mut self, tokens: &[TokenId], chunk: usize, prompt: usize) -> Result<Vec<f32>> {
+    fn run(
+        &mut self,
+        tokens: &[TokenId],
+        chunk: usize,
+        prompt: &dyn Fn(usize) -> Range<usize>,
+    ) -> Result<Vec<f32>> {
         let backend = self.decoder.backend().clone();
-        let mut kv = KvCache::new(self.decoder.spec(), backend.as_ref(), tokens.len())?;
+        let mut kv = KvCache::new(self.decoder.spec(), backend.as_ref(), self.precision, tokens.len())?;
         let mut all = Vec::new();
         for tokens in tokens.chunks(chunk) {
+            let prompt = prompt(kv.len());
             let mut entries = [Entry { kv: &mut kv, tokens, prompt, logits: Logits::All }];
             let emit = &mut |_: usize, _: usize, logits: &[f32]| {
                 all.extend_from_slice(logits);

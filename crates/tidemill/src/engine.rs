@@ -5,6 +5,7 @@
 //! how prompts are cut, changes no bit of any answer.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -187,7 +188,9 @@ impl Engine {
     /// Attention state for a request, with what a former sequence shares with it.
     fn kv_for(&self, request: &Request, resumed: Option<Sequence>) -> Result<KvCache> {
         let backend = self.decoder.backend().as_ref();
-        let Some(former) = resumed else { return KvCache::new(self.spec(), backend, request.capacity()) };
+        let Some(former) = resumed else {
+            return KvCache::new(self.spec(), backend, self.plan.precision, request.capacity());
+        };
         let kept = &former.tokens[..former.kv.len()];
         let shared = kept.iter().zip(&request.tokens).take_while(|(a, b)| a == b).count();
         let mut kv = former.kv;
@@ -287,15 +290,21 @@ impl Engine {
 
     /// Logits of every token of a text on its own, in order.
     pub fn score(&mut self, tokens: &[TokenId], each: Each<'_>) -> Result<()> {
-        self.score_in(tokens, self.plan.chunk, tokens.len(), each)
+        self.score_in(tokens, self.plan.chunk, &|_| 0..tokens.len(), each)
     }
 
     /// [`score`](Self::score), one token after another as generated tokens are computed: equal but for rounding.
     pub fn score_by_token(&mut self, tokens: &[TokenId], each: Each<'_>) -> Result<()> {
-        self.score_in(tokens, 1, 1, each)
+        self.score_in(tokens, 1, &|at| at..at + 1, each)
     }
 
-    fn score_in(&mut self, tokens: &[TokenId], chunk: usize, prompt: usize, each: Each<'_>) -> Result<()> {
+    fn score_in(
+        &mut self,
+        tokens: &[TokenId],
+        chunk: usize,
+        prompt: &dyn Fn(usize) -> Range<usize>,
+        each: Each<'_>,
+    ) -> Result<()> {
         self.decoder.check_tokens(tokens)?;
         if tokens.len() > self.plan.prompt {
             return Err(err_prompt(tokens.len(), self.plan.prompt));
@@ -305,9 +314,11 @@ impl Engine {
             let error = format!("{} tokens to score, but the context has room for {free}", tokens.len());
             return Err(Error::input(error).hint(format!("--context {}", self.kept() + tokens.len())));
         }
-        let mut kv = KvCache::new(self.spec(), self.decoder.backend().as_ref(), tokens.len())?;
+        let mut kv =
+            KvCache::new(self.spec(), self.decoder.backend().as_ref(), self.plan.precision, tokens.len())?;
         for chunk in tokens.chunks(chunk) {
             let start = kv.len();
+            let prompt = prompt(start);
             let mut entries = [Entry { kv: &mut kv, tokens: chunk, prompt, logits: Logits::All }];
             let emit = &mut |_: usize, place: usize, logits: &[f32]| each(start + place, logits);
             self.decoder.forward(&mut entries, &mut self.pool, &self.cancel, emit)?;

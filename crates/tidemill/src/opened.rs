@@ -108,6 +108,7 @@ impl Demand {
             prompt,
             chunk_max: options.chunk.min(prompt),
             threads: threads(options),
+            precision: options.kv,
             process: machine::resident().unwrap_or(0),
         })
     }

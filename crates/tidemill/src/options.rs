@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use backend::{Activations, Isa, Kernels};
 use base::{ByteSize, Error, Result};
+use kv::Precision;
 
 use crate::machine;
 
-/// How to open a model. Nothing here but `activations` changes what the model answers, only how soon and in how much
-/// memory.
+/// How to open a model. Nothing here but `activations` and `kv` changes what the model answers, only how soon and in how
+/// much memory.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Bytes the whole process may use. `None` takes three quarters of what the cgroup or the machine has.
@@ -29,6 +30,8 @@ pub struct Options {
     pub io_way: Option<disk::Way>,
     /// A file that remembers what probes of drives chose; made when there is none. `None` probes each time.
     pub probe_memo: Option<PathBuf>,
+    /// How rows of the KV cache are stored.
+    pub kv: Precision,
     /// Which expert makes room for another: a name of [`experts::policy::POLICIES`].
     pub expert_policy: String,
     /// Tokens of prompts that one pass takes at most.
@@ -62,6 +65,7 @@ impl Default for Options {
             io: IoMode::Auto,
             io_way: None,
             probe_memo: None,
+            kv: Precision::F16,
             expert_policy: experts::policy::POLICIES[0].name.to_owned(),
             chunk: 512,
         }

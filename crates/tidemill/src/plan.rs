@@ -5,6 +5,7 @@
 //! names the smallest budget that works.
 
 use base::{ByteSize, Error, Result};
+use kv::Precision;
 use manifest::Manifest;
 use model::{PassSize, scratch_bytes};
 
@@ -21,6 +22,8 @@ pub struct Demand {
     pub chunk_max: usize,
     /// Threads that compute.
     pub threads: usize,
+    /// How rows of the KV cache are stored.
+    pub precision: Precision,
     /// Bytes the process holds before any weight is read: its code, the headers, the tokenizer.
     pub process: u64,
 }
@@ -36,6 +39,8 @@ pub struct MemoryPlan {
     pub trunk: u64,
     /// Bytes of the attention state of `context` tokens.
     pub kv: u64,
+    /// How its rows are stored.
+    pub precision: Precision,
     /// Bytes one pass works in.
     pub scratch: u64,
     /// Bytes of resident experts.
@@ -77,7 +82,8 @@ impl MemoryPlan {
         let spec = &manifest.spec;
         let Demand { context, prompt, threads, .. } = *demand;
         let scratch = |tokens| scratch_bytes(spec, &PassSize { tokens, context, prompt, threads });
-        let (trunk, kv_per_token) = (manifest.trunk_bytes(), kv::bytes_per_token(spec));
+        let trunk = manifest.trunk_bytes();
+        let kv_per_token = kv::bytes_per_token(spec, demand.precision);
         Self::fit(&Sizes { trunk, kv_per_token, scratch: &scratch, pool_minimum, pool_maximum }, demand)
     }
 
@@ -102,6 +108,7 @@ impl MemoryPlan {
             process,
             trunk,
             kv,
+            precision: demand.precision,
             scratch: scratch(chunk),
             pool: free.saturating_sub(scratch(chunk)).min(pool_maximum),
             minimum,

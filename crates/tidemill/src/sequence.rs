@@ -1,6 +1,7 @@
 //! One growing list of tokens, with a sampler and an attention state of its own.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use base::{Error, Result, TokenId};
 use kv::KvCache;
@@ -61,9 +62,8 @@ pub(crate) struct Sequence {
     /// Prompt and answer.
     pub(crate) tokens: Vec<TokenId>,
     pub(crate) kv: KvCache,
-    /// Tokens of the prompt that this request computes; the form of attention goes by it.
-    prompt: usize,
-    prompt_end: usize,
+    /// Where the prompt stands, without what was kept of a former sequence; the form of attention goes by it.
+    prompt: Range<usize>,
     max_tokens: usize,
     sampler: Sampler,
     stop: BTreeSet<TokenId>,
@@ -73,12 +73,10 @@ pub(crate) struct Sequence {
 impl Sequence {
     /// `kv` holds a prefix of the prompt, perhaps none of it; never all, for the last token is to be predicted from.
     pub(crate) fn new(request: Request, kv: KvCache) -> Self {
-        let prompt_end = request.tokens.len();
         Self {
-            prompt: prompt_end - kv.len(),
+            prompt: kv.len()..request.tokens.len(),
             tokens: request.tokens,
             kv,
-            prompt_end,
             max_tokens: request.max_tokens,
             sampler: Sampler::new(request.sampling),
             stop: request.stop,
@@ -92,12 +90,13 @@ impl Sequence {
     }
 
     pub(crate) fn decoding(&self) -> bool {
-        self.kv.len() >= self.prompt_end
+        self.kv.len() >= self.prompt.end
     }
 
-    /// Tokens of the prompt that its pending ones belong to.
-    fn pass(&self) -> usize {
-        if self.decoding() { 1 } else { self.prompt }
+    /// Where the prompt stands that the pending tokens belong to; a generated token is one of its own.
+    fn pass(&self) -> Range<usize> {
+        let start = self.kv.len();
+        if self.decoding() { start..start + 1 } else { self.prompt.clone() }
     }
 
     /// The next `count` pending tokens, for one pass; and what chooses the token after them.
@@ -111,7 +110,7 @@ impl Sequence {
 
     /// Prompt tokens computed, and all of them.
     pub(crate) fn prefill_progress(&self) -> (usize, usize) {
-        (self.kv.len().min(self.prompt_end), self.prompt_end)
+        (self.kv.len().min(self.prompt.end), self.prompt.end)
     }
 
     /// Takes the token that was chosen. `None` when it ends the answer.
@@ -122,7 +121,7 @@ impl Sequence {
             return None;
         }
         self.tokens.push(token);
-        if self.tokens.len() - self.prompt_end >= self.max_tokens {
+        if self.tokens.len() - self.prompt.end >= self.max_tokens {
             self.finish = Some(Finish::Length);
         }
         Some(token)

@@ -1,6 +1,7 @@
 //! The processor: tensors are vectors, verbs are kernels over the thread pool.
 
 mod memory;
+mod kv_rows;
 mod attention;
 
 use std::ops::Range;
@@ -12,7 +13,8 @@ use quant::{Matrix, Quant};
 use spec::{RopePairs, Router, Score};
 
 use crate::routing::choose;
-use crate::{Backend, Heads, LatentQuery, Rotation, Routing, Tensor, Use, Weight};
+use crate::{Backend, Heads, KvRows, LatentQuery, Precision, Rotation, Routing, Tensor, Use, Weight};
+pub use attention::latent_scratch_bytes;
 use memory::{host, host_mut, matrix, tensor, vector, weight};
 
 /// The processor as a [`Backend`].
@@ -21,6 +23,7 @@ pub struct Cpu {
     threads: Threads,
     activations: Activations,
     scratch: Mutex<MatmulScratch>,
+    attention: attention::Memory,
 }
 
 /// Rows a thread takes at a time in row-wise verbs: enough to hide the claim of a chunk.
@@ -35,7 +38,13 @@ impl Cpu {
     /// The same with these kernels, and activations that meet weights in this way.
     pub fn with(kernels: &'static Kernels, activations: Activations, threads: usize) -> Result<Self> {
         let threads = Threads::new(threads)?;
-        Ok(Self { kernels, threads, activations, scratch: Mutex::new(MatmulScratch::default()) })
+        Ok(Self {
+            kernels,
+            threads,
+            activations,
+            scratch: Mutex::default(),
+            attention: attention::Memory::default(),
+        })
     }
 
     fn compute(&self) -> Compute<'_> {
@@ -177,8 +186,24 @@ impl Backend for Cpu {
         Ok(())
     }
 
+    fn kv_rows(&self, rows: usize, cols: usize, precision: Precision) -> Result<KvRows> {
+        kv_rows::kv_rows(rows, cols, precision)
+    }
+
+    fn store_kv(&self, from: &Tensor, rows: Range<usize>, to: &mut KvRows, at: usize) -> Result<()> {
+        assert_eq!(from.cols, to.cols, "rows are stored as wide as they are");
+        kv_rows::store(to, &host(from)[rows.start * from.cols..rows.end * from.cols], at);
+        Ok(())
+    }
+
+    fn copy_kv(&self, from: &KvRows, count: usize, to: &mut KvRows) -> Result<()> {
+        kv_rows::copy(from, count, to);
+        Ok(())
+    }
+
     fn latent_attention(&self, query: &LatentQuery<'_>, out: &mut Tensor) -> Result<()> {
-        attention::run(self.kernels, &self.threads, query, out);
+        let Self { kernels, threads, attention: memory, .. } = self;
+        attention::latent(&attention::Machine { kernels, threads, memory }, query, out);
         Ok(())
     }
 

@@ -47,7 +47,7 @@ impl LatentAttention {
         let index = layer.0 as usize;
         for (entry, span) in step.entries.iter_mut().zip(&step.spans).filter(|(_, span)| !span.is_empty()) {
             entry.kv.write(backend, index, &rows, span.rows.clone())?;
-            let form = step.form.unwrap_or(Form::cheaper(mla, entry.prompt));
+            let form = step.form.unwrap_or(Form::cheaper(mla, &entry.prompt));
             let (up, kv) = (&self.latent_up, entry.kv.rows(index));
             backend.latent_attention(&LatentQuery { mla, up, form, q: &q, span, kv }, &mut out)?;
         }

@@ -1,0 +1,197 @@
+//! Blocks of queries that look back over the whole context.
+//!
+//! A few blocks share the context range by range, so that one token keeps every thread busy; many blocks each walk
+//! through all of it. Both take the same sums in the same order.
+
+use std::ops::Range;
+
+use kernels::Factors;
+
+use super::sums::{Sums, Width, join};
+use super::tile::{self, Sight, Tile, look, ranges, tiles};
+use super::{Machine, Space, grown, padded};
+use crate::KvRows;
+use crate::cpu::kv_rows;
+
+/// Blocks of a group up to which the context is shared range by range.
+pub(super) const FEW: usize = 2;
+
+/// Where keys and values lie in a cached row: of group `g`, from column `g * (key | value, whichever ends last)` on.
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    /// Groups of heads with a key and a value of their own.
+    pub(super) groups: usize,
+    /// Width of a key, which comes first.
+    pub(super) key: usize,
+    /// Columns of the group before its value.
+    pub(super) value_at: usize,
+    /// Width of a value.
+    pub(super) value: usize,
+}
+
+impl Layout {
+    /// Columns of one group.
+    fn width(&self) -> usize {
+        self.key.max(self.value_at + self.value)
+    }
+
+    /// Floats from one widened row to the next.
+    fn stride(&self) -> usize {
+        padded(self.key.max(self.value_at + padded(self.value)))
+    }
+}
+
+/// The queries of one call, and what they look at.
+pub(super) struct Blocks<'a> {
+    pub(super) machine: &'a Machine<'a>,
+    pub(super) kv: &'a KvRows,
+    pub(super) layout: Layout,
+    /// Position of the first token.
+    pub(super) start: usize,
+    /// Queries of each group: tokens times `per_token`.
+    pub(super) count: usize,
+    /// Heads of a group.
+    pub(super) per_token: usize,
+    /// As [`Sight::window`].
+    pub(super) window: Option<usize>,
+}
+
+/// One block.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    group: usize,
+    /// Its number within the group.
+    block: usize,
+    /// `[depth, lanes]`
+    queries: &'a [f32],
+}
+
+/// What was looked up, query by query.
+pub(super) struct Answers<'a> {
+    floats: &'a [f32],
+    width: usize,
+    /// Rows of one group.
+    rows: usize,
+}
+
+impl Answers<'_> {
+    /// The answer to a query of a group.
+    pub(super) fn row(&self, group: usize, query: usize) -> &[f32] {
+        &self.floats[(group * self.rows + query) * self.width..][..self.width]
+    }
+}
+
+impl Blocks<'_> {
+    /// The weighted mean of the values that each query sees. `queries` is `[groups, blocks, depth, lanes]`, scaled.
+    pub(super) fn answers<'b>(
+        &self,
+        queries: &[f32],
+        depth: usize,
+        sums: &mut Vec<f32>,
+        answers: &'b mut Vec<f32>,
+    ) -> Answers<'b> {
+        let width = self.width();
+        let blocks = self.count.div_ceil(width.lanes);
+        let all = self.layout.groups * blocks;
+        let ranges: Vec<Range<usize>> = ranges(self.sight(blocks - 1).all().end).collect();
+        let shared = blocks <= FEW;
+        let parts = if shared { ranges.len() } else { 1 };
+        let of_block = |block: usize| &queries[block * depth * width.lanes..][..depth * width.lanes];
+
+        let sums = grown(sums, all * parts * width.floats());
+        self.machine.threads.for_chunks(sums, width.floats(), &|task, floats| {
+            let (block, mut sums) = (task / parts, Sums::of(floats, width));
+            let at = Place { group: block / blocks, block: block % blocks, queries: of_block(block) };
+            self.machine.memory.with_space(|space| match shared {
+                true => self.range(at, &ranges[task % parts], &mut sums, space),
+                false => self.walk(at, &ranges, &mut sums, space),
+            });
+        });
+        self.gather(sums, parts, answers)
+    }
+
+    /// The sums of one block over `ranges`, merged in order.
+    fn walk(&self, at: Place<'_>, ranges: &[Range<usize>], sums: &mut Sums<'_>, space: &mut Space) {
+        let width = self.width();
+        let mut floats = std::mem::take(&mut space.sums);
+        let mut part = Sums::of(grown(&mut floats, width.floats()), width);
+        sums.clear();
+        for range in ranges {
+            self.range(at, range, &mut part, space);
+            sums.merge(self.machine.kernels, &part);
+        }
+        space.sums = floats;
+    }
+
+    /// The sums of one block over one range.
+    fn range(&self, at: Place<'_>, range: &Range<usize>, sums: &mut Sums<'_>, space: &mut Space) {
+        let (kernels, layout, sight) = (self.machine.kernels, self.layout, self.sight(at.block));
+        let stride = layout.stride();
+        let scores = grown(&mut space.scores, tile::score_floats(self.width().lanes));
+        let floats = grown(&mut space.tile, super::TILE * stride);
+        sums.clear();
+        for rows in tiles(range.clone()).filter(|rows| overlap(rows, &sight.all())) {
+            let cols = at.group * layout.width()..(at.group + 1) * layout.width();
+            kv_rows::widen(kernels, self.kv, rows.clone(), cols, floats, stride);
+            let keys = Factors { values: floats, row: stride, step: 1 };
+            let values = (&floats[layout.value_at..], stride);
+            look(kernels, &Tile { rows, keys, key: layout.key, values }, at.queries, &sight, sums, scores);
+        }
+    }
+
+    /// Merges the sums of ranges, in order, and divides by the totals.
+    fn gather<'b>(&self, sums: &[f32], parts: usize, answers: &'b mut Vec<f32>) -> Answers<'b> {
+        let (kernels, width) = (self.machine.kernels, self.width());
+        let (lanes, blocks) = (width.lanes, self.count.div_ceil(width.lanes));
+        let of =
+            |block: usize, part: usize| &sums[(block * parts + part) * width.floats()..][..width.floats()];
+        let all = self.layout.groups * blocks;
+        // [blocks, parts, fade and weight, lanes], and totals [blocks, lanes]
+        let mut factors = vec![0.0; all * parts * 2 * lanes];
+        let mut totals = vec![0.0; all * lanes];
+        for block in 0..all {
+            let total = &mut totals[block * lanes..][..lanes];
+            let mut most = vec![f32::NEG_INFINITY; lanes];
+            for part in 0..parts {
+                let next = of(block, part);
+                let factors = &mut factors[(block * parts + part) * 2 * lanes..][..2 * lanes];
+                let (fade, weight) = factors.split_at_mut(lanes);
+                join(kernels, (&mut most, total), (&next[..lanes], &next[lanes..2 * lanes]), (fade, weight));
+            }
+        }
+
+        let value = padded(width.value);
+        let out = super::zeroed(answers, all * lanes * value);
+        self.machine.threads.for_chunks(out, value, &|row, out| {
+            let (block, lane) = (row / lanes, row % lanes);
+            for part in 0..parts {
+                let factors = &factors[(block * parts + part) * 2 * lanes..][..2 * lanes];
+                let mixed = &of(block, part)[(2 * lanes + lane * value)..][..value];
+                kernels.blend(factors[lane], out, factors[lanes + lane], mixed);
+            }
+            let inverse = 1.0 / totals[row];
+            out.iter_mut().for_each(|value| *value *= inverse);
+        });
+        Answers { floats: out, width: value, rows: blocks * lanes }
+    }
+
+    fn width(&self) -> Width {
+        Width { lanes: tile::lanes(self.count), value: self.layout.value }
+    }
+
+    fn sight(&self, block: usize) -> Sight {
+        let lanes = tile::lanes(self.count);
+        let first = block * lanes;
+        Sight {
+            start: self.start,
+            first,
+            count: lanes.min(self.count - first),
+            per_token: self.per_token,
+            window: self.window,
+        }
+    }
+}
+
+fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start < b.end && b.start < a.end
+}

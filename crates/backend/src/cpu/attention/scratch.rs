@@ -1,0 +1,52 @@
+//! What attention keeps of memory beside tensors, from the shapes alone.
+
+use spec::Mla;
+
+use super::absorbed::{GROUP, lifted_floats};
+use super::blocks::FEW;
+use super::sums::Width;
+use super::tile::{lanes, ranges, score_floats};
+use super::{TILE, WAVE, padded};
+use crate::Form;
+
+/// Bytes that latent attention keeps beside tensors at most: for passes of up to `tokens` tokens, of prompts of up to
+/// `prompt`, on contexts of up to `context`, on so many threads.
+pub fn latent_scratch_bytes(
+    mla: &Mla,
+    tokens: usize,
+    context: usize,
+    prompt: usize,
+    threads: usize,
+) -> usize {
+    let absorbed = absorbed(mla, tokens.min(WAVE), context, threads);
+    let floats = match Form::cheaper(mla, &(0..prompt)) {
+        Form::Absorbed => absorbed,
+        Form::Expanded => absorbed + expanded(mla, tokens, threads),
+    };
+    floats * size_of::<f32>()
+}
+
+fn absorbed(mla: &Mla, tokens: usize, context: usize, threads: usize) -> usize {
+    let count = tokens * mla.heads;
+    let width = Width { lanes: lanes(count), value: mla.latent };
+    let blocks = count.div_ceil(width.lanes);
+    let parts = blocks.max(blocks.min(FEW) * ranges(context).len());
+    let answers = blocks * width.lanes * padded(mla.latent) + count * mla.value;
+    let tile = TILE * padded(mla.row()) + score_floats(width.lanes) + width.floats();
+    let lift = tokens * (mla.nope.max(mla.latent) + 1) + GROUP * padded(mla.latent) + mla.nope;
+    lifted_floats(mla, tokens)
+        + parts * (width.floats() + 2 * width.lanes)
+        + answers
+        + threads * (tile + lift)
+}
+
+fn expanded(mla: &Mla, tokens: usize, threads: usize) -> usize {
+    let width = Width { lanes: lanes(tokens), value: mla.value };
+    let blocks = tokens.div_ceil(width.lanes);
+    let (nope, value) = (padded(mla.nope), padded(mla.value));
+    let weights = mla.latent * (nope + value);
+    let queries = blocks * mla.head() * width.lanes;
+    let tile = TILE * (padded(mla.row()) + padded(mla.head()) + value) + score_floats(width.lanes);
+    let each = weights + queries + tile + 2 * blocks * width.floats();
+    mla.heads * tokens * mla.value + threads.min(mla.heads) * each
+}
