@@ -1,6 +1,5 @@
-//! Memory aligned for direct I/O. The crate's only `unsafe`.
+//! Memory aligned for direct I/O, given back to the system when it is dropped.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
@@ -27,16 +26,55 @@ impl AlignedBuf {
         if len == 0 {
             return Ok(Self { start: NonNull::dangling(), len });
         }
-        let layout = layout(len).ok_or_else(|| err_allocate(len))?;
-        // SAFETY: `layout` has a non-zero size.
-        let start = unsafe { alloc_zeroed(layout) };
-        let start = NonNull::new(start).ok_or_else(|| err_allocate(len))?;
+        let start = memory::take(len).ok_or_else(|| err_allocate(len))?;
         Ok(Self { start, len })
     }
 }
 
-fn layout(len: usize) -> Option<Layout> {
-    Layout::from_size_align(len, ALIGNMENT).ok()
+/// Large buffers come from the system itself: an allocator may keep what is freed, and a pool that shrinks because
+/// memory is short must give it back.
+#[cfg(unix)]
+mod memory {
+    use std::ptr::NonNull;
+
+    /// `len` zero bytes, more than none, on an [`ALIGNMENT`](super::ALIGNMENT) boundary: every system's pages are as large.
+    pub fn take(len: usize) -> Option<NonNull<u8>> {
+        let (protection, flags) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a new mapping of nobody's memory, at a place the system chooses.
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
+        if start == libc::MAP_FAILED { None } else { NonNull::new(start.cast()) }
+    }
+
+    /// # Safety
+    /// `start` came from [`take`] with this very `len`, and is used no more.
+    pub unsafe fn give_back(start: NonNull<u8>, len: usize) {
+        // SAFETY: as promised by the caller.
+        unsafe { libc::munmap(start.as_ptr().cast(), len) };
+    }
+}
+
+/// Elsewhere the allocator decides.
+#[cfg(not(unix))]
+mod memory {
+    use std::alloc::{Layout, alloc_zeroed, dealloc};
+    use std::ptr::NonNull;
+
+    /// `len` zero bytes, more than none, on an [`ALIGNMENT`](super::ALIGNMENT) boundary.
+    pub fn take(len: usize) -> Option<NonNull<u8>> {
+        let layout = Layout::from_size_align(len, super::ALIGNMENT).ok()?;
+        // SAFETY: `layout` has a non-zero size.
+        NonNull::new(unsafe { alloc_zeroed(layout) })
+    }
+
+    /// # Safety
+    /// `start` came from [`take`] with this very `len`, and is used no more.
+    pub unsafe fn give_back(start: NonNull<u8>, len: usize) {
+        if let Ok(layout) = Layout::from_size_align(len, super::ALIGNMENT) {
+            // SAFETY: as promised by the caller.
+            unsafe { dealloc(start.as_ptr(), layout) }
+        }
+    }
 }
 
 fn err_allocate(len: usize) -> Error {
@@ -45,9 +83,9 @@ fn err_allocate(len: usize) -> Error {
 
 impl Drop for AlignedBuf {
     fn drop(&mut self) {
-        if let Some(layout) = layout(self.len).filter(|_| self.len > 0) {
-            // SAFETY: `start` came from `alloc_zeroed` with this very layout, and is freed once.
-            unsafe { dealloc(self.start.as_ptr(), layout) }
+        if self.len > 0 {
+            // SAFETY: `start` came from `take` with this very length, and is given back once.
+            unsafe { memory::give_back(self.start, self.len) }
         }
     }
 }

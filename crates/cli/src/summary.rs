@@ -104,6 +104,10 @@ impl Summary {
         if let Some(peak) = machine::peak_resident() {
             parts.push(format!("memory peak {} of {}", ByteSize(peak), ByteSize(end.budget)));
         }
+        if end.pool.given_back_bytes > self.pool_before.given_back_bytes {
+            let bytes = end.pool.given_back_bytes - self.pool_before.given_back_bytes;
+            parts.push(format!("{} given back to the system", ByteSize(bytes)));
+        }
         parts.push(format!("output {:.12}", sha256(&end.text)));
         parts.join(" · ")
     }
@@ -136,6 +140,7 @@ impl Summary {
             "drive_utilisation": self.utilisation(end),
             "io_engine": end.way,
             "memory_budget": end.budget,
+            "given_back_bytes": end.pool.given_back_bytes - self.pool_before.given_back_bytes,
             "peak_memory": machine::peak_resident(),
             "major_faults": machine::major_faults(),
             "lookahead": { "issued": 0, "useful": 0, "wasted": 0, "cancelled": 0 },

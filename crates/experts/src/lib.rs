@@ -13,6 +13,7 @@
 mod catalogue;
 mod lease;
 mod stats;
+mod bound;
 
 pub mod policy;
 
@@ -24,6 +25,7 @@ mod pool;
 mod arrivals;
 
 pub use arrivals::Arrivals;
+pub use bound::Bound;
 pub use catalogue::Catalogue;
 pub use lease::Lease;
 pub use policy::{EvictionPolicy, Policy};

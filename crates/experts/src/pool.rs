@@ -13,6 +13,7 @@ use base::{AlignedBuf, Context, Error, ExpertId, ExpertKey, LayerId, Result};
 use disk::{Completion, Disk, Priority, ReadRequest};
 
 use crate::banks::{Banks, Place};
+use crate::bound::Bound;
 use crate::catalogue::Catalogue;
 use crate::lease::Lease;
 use crate::policy::Policy;
@@ -26,6 +27,7 @@ pub struct ExpertPool {
     banks: Banks,
     shelves: Vec<Shelf>,
     cancel: Arc<AtomicBool>,
+    bound: Arc<Bound>,
     last_layer: Option<LayerId>,
     requests: u64,
     stats: PoolStats,
@@ -55,6 +57,7 @@ impl ExpertPool {
             banks: Banks::new(layers, shelf_of_layers(&classes, catalogue.layers() as usize)),
             shelves,
             cancel: Arc::default(),
+            bound: Arc::new(Bound::new(budget_bytes)),
             last_layer: None,
             requests: 0,
             stats: PoolStats { budget_bytes, capacity_bytes, ..PoolStats::default() },
@@ -82,6 +85,11 @@ impl ExpertPool {
             }
         }
         Ok(())
+    }
+
+    /// What the pool may hold, for another thread to set. It begins with the whole budget.
+    pub fn bound(&self) -> Arc<Bound> {
+        self.bound.clone()
     }
 
     /// What was done so far, and what is held now.
@@ -113,6 +121,7 @@ impl ExpertPool {
             // Asked for by a request that was abandoned: a failure is counted, and nobody is left to be told.
             let _ = self.settle(completion);
         }
+        self.obey();
         Ok(())
     }
 
@@ -182,6 +191,7 @@ impl ExpertPool {
             if self.cancel.load(Ordering::Relaxed) {
                 break Err(Error::cancelled());
             }
+            self.obey();
             self.disk.flush();
             match self.landings.1.recv_timeout(CANCEL_POLL) {
                 Ok(completion) => break Ok(completion),
@@ -221,10 +231,38 @@ impl ExpertPool {
         Landing::Ready(Lease::new(key.expert, entry.layout.pieces.clone(), buffer))
     }
 
+    /// Gives slots back to the system until the pool holds no more than its bound, as far as experts can be given up.
+    fn obey(&mut self) {
+        let (bound, budget) = (self.bound.bytes(), self.stats.budget_bytes.max(1));
+        let mut held = 0;
+        for shelf in 0..self.shelves.len() {
+            let one = &mut self.shelves[shelf];
+            let share = u128::from(bound.min(budget)) * one.most as u128 / u128::from(budget);
+            one.slots = (share as usize).max(one.most.min(1));
+            while self.shelves[shelf].made > self.shelves[shelf].slots {
+                let buffer = self.shelves[shelf].free.pop().or_else(|| self.evict(shelf));
+                if buffer.is_none() {
+                    break; // the rest is leased or being read to
+                }
+                drop(buffer);
+                self.shelves[shelf].made -= 1;
+                self.stats.given_back_bytes += self.shelves[shelf].slot_bytes as u64;
+            }
+            held += (self.shelves[shelf].made * self.shelves[shelf].slot_bytes) as u64;
+        }
+        self.bound.tell(held);
+    }
+
     /// An empty buffer of the shelf: a spare one, or that of an expert given up for it.
     fn vacate(&mut self, shelf: usize) -> Result<Option<AlignedBuf>> {
-        let spare = self.shelves[shelf].spare()?;
-        Ok(spare.or_else(|| self.evict(shelf)))
+        match self.shelves[shelf].spare()? {
+            Some(spare) => Ok(Some(spare)),
+            None => match self.evict(shelf) {
+                // Whoever leases all that the bound allows waits for one more: the budget is the bound then.
+                None if self.shelves[shelf].reading == 0 => self.shelves[shelf].one_more(),
+                found => Ok(found),
+            },
+        }
     }
 
     /// The buffer of the expert that the policy gives up; `None` when all of the shelf are leased.

@@ -2,7 +2,8 @@
 //!
 //! A shelf is a number of equal slots, each a buffer for one expert, for the layers whose experts have about that
 //! size. Buffers are made once, when first needed, and from then on only change hands: nothing is freed and
-//! allocated again, so the process's memory cannot grow or fragment, and the budget holds by construction. Where
+//! allocated again, so the process's memory cannot grow or fragment, and the budget holds by construction. Only when
+//! the pool's bound falls are some given back to the system, whole. Where
 //! layers differ in size (quantizers give some of them more bits) every shelf gets the same share of its experts.
 
 use base::{AlignedBuf, ByteSize, Context, Error, Result};
@@ -32,9 +33,11 @@ pub fn needs(catalogue: &dyn Catalogue) -> Result<PoolNeeds> {
 pub(crate) struct Shelf {
     /// Bytes of one slot.
     pub slot_bytes: usize,
-    /// How many there may be.
+    /// How many there may be now.
     pub slots: usize,
-    /// How many buffers were made.
+    /// How many the budget allows.
+    pub most: usize,
+    /// How many buffers were made and not given back.
     pub made: usize,
     /// How many are being read to.
     pub reading: usize,
@@ -47,16 +50,25 @@ pub(crate) struct Shelf {
 impl Shelf {
     pub fn new(class: &Class, policy: Box<dyn EvictionPolicy>) -> Self {
         let Class { slot_bytes, slots, .. } = *class;
-        Self { slot_bytes, slots, made: 0, reading: 0, free: Vec::new(), policy }
+        Self { slot_bytes, slots, most: slots, made: 0, reading: 0, free: Vec::new(), policy }
     }
 
     /// A buffer that holds nothing, made now if the shelf has not all of its slots yet.
     pub fn spare(&mut self) -> Result<Option<AlignedBuf>> {
-        if self.free.is_empty() && self.made < self.slots {
-            self.free.push(AlignedBuf::zeroed(self.slot_bytes)?);
-            self.made += 1;
+        match self.free.pop() {
+            None if self.made < self.slots => self.one_more(),
+            spare => Ok(spare),
         }
-        Ok(self.free.pop())
+    }
+
+    /// A new buffer, if the budget allows.
+    pub fn one_more(&mut self) -> Result<Option<AlignedBuf>> {
+        if self.made >= self.most {
+            return Ok(None);
+        }
+        let buffer = AlignedBuf::zeroed(self.slot_bytes)?;
+        self.made += 1;
+        Ok(Some(buffer))
     }
 }
 

@@ -23,13 +23,15 @@ pub struct PoolStats {
     pub retries: u64,
     /// Residents given up for another expert.
     pub evictions: u64,
+    /// Bytes of slots that were given back to the system because the [bound](crate::Bound) fell.
+    pub given_back_bytes: u64,
     /// Time callers were blocked with no expert ready.
     pub wait: Duration,
     /// The budget the pool was given.
     pub budget_bytes: u64,
     /// What it can hold: the budget in whole slots, or every expert.
     pub capacity_bytes: u64,
-    /// Buffers made so far; they are kept until the pool is dropped.
+    /// Buffers made and not given back.
     pub allocated_bytes: u64,
     /// Experts that are resident, leased ones included.
     pub resident_bytes: u64,

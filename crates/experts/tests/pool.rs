@@ -158,6 +158,32 @@ fn buffers_are_recycled_rather_than_made_anew() {
 }
 
 #[test]
+fn a_pool_whose_bound_falls_gives_slots_back_and_takes_them_again_when_it_rises() {
+    let model = Model::uniform(3, 10);
+    for policy in POLICIES {
+        let mut pool = model.pool(model.budget(8), *policy);
+        let all: Vec<u32> = (0..10).collect();
+        let bound = pool.bound();
+        // bound in slots, buffers held after a layer was used
+        for (slots, held) in [(8, 8), (3, 3), (0, 1), (5, 5), (100, 8)] {
+            bound.set(model.budget(slots));
+            use_experts(&mut pool, &model, 1, &all);
+            use_experts(&mut pool, &model, 2, &all);
+            assert_eq!(pool.stats().allocated_bytes, model.budget(held), "{} {slots}", policy.name);
+            assert_bounded(&pool);
+        }
+        assert_eq!(pool.stats().given_back_bytes, model.budget(7));
+        let mut arrivals = pool.request(LayerId(1), &wants([0, 1])).unwrap();
+        let leases = [arrivals.next_ready().unwrap().unwrap(), arrivals.next_ready().unwrap().unwrap()];
+        drop(arrivals);
+        bound.set(0);
+        use_experts(&mut pool, &model, 2, &all);
+        assert!(pool.stats().allocated_bytes >= model.budget(2), "what is leased stays");
+        leases.iter().for_each(|lease| assert_holds(lease, &model, 1));
+    }
+}
+
+#[test]
 fn an_abandoned_read_is_a_late_hit_of_the_next_request() {
     let model = Model::uniform(3, 8);
     let mut pool = model.pool(model.budget(6), lru());

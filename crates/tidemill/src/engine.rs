@@ -20,6 +20,7 @@ use manifest::Manifest;
 use model::{Decoder, Entry, Logits, ManifestCatalogue};
 use spec::ModelSpec;
 
+use crate::governor::Governor;
 use crate::opened::{Opened, threads};
 use crate::plan::MemoryPlan;
 use crate::sequence::{Event, Finish, Request, Sequence, SequenceId};
@@ -36,6 +37,8 @@ pub struct Engine {
     pool: ExpertPool,
     disk: Arc<dyn Disk>,
     reading: Answer,
+    /// Watches memory for as long as the engine lives.
+    _governor: Option<Governor>,
     sequences: BTreeMap<SequenceId, Sequence>,
     next: u64,
     /// The last sequence whose token the step before took; the next one's turn comes first.
@@ -82,6 +85,7 @@ impl Engine {
         reading.note = reading.note.or(note);
         let mut engine = Self::assemble(manifest, decoder, disk, plan, &options.expert_policy)?;
         engine.reading = reading;
+        engine._governor = Governor::start(engine.pool.bound(), plan.pool)?;
         Ok(engine)
     }
 
@@ -102,6 +106,7 @@ impl Engine {
             decoder,
             pool,
             disk,
+            _governor: None,
             reading: Answer { setting: Setting::usual(io), bytes_per_second: None, note: None },
             sequences: BTreeMap::new(),
             next: 0,

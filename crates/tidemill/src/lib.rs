@@ -50,6 +50,7 @@ mod sampler;
 mod sequence;
 mod stats;
 mod drive;
+mod governor;
 mod engine;
 pub mod demo;
 

@@ -3,39 +3,97 @@
 //! On systems without `/proc` the counters are `None`, and figures that need them are left out rather than guessed.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
-/// Bytes of memory this process may use: the cgroup's limit (v2 or v1) or the machine's memory, whichever is less.
-/// In a container the host's memory is never taken for its own.
+/// Bytes of memory this process may use: the limit of its cgroup or of one around it (v2 or v1), or the machine's memory,
+/// whichever is least. In a container the host's memory is never taken for its own.
 pub fn memory_limit() -> Option<u64> {
     let physical = field("/proc/meminfo", "MemTotal:").map(|kib| kib * 1024);
-    [cgroup_v2_limit(), cgroup_v1_limit(), physical].into_iter().flatten().min()
+    groups().iter().filter_map(Group::limit).chain(physical).min()
 }
 
-/// The least `memory.max` from this process's group up to the root.
-fn cgroup_v2_limit() -> Option<u64> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let mut limit: Option<u64> = None;
-    let mut folder = Some(std::path::Path::new(path));
-    while let Some(group) = folder {
-        let file = format!("/sys/fs/cgroup{}/memory.max", group.display());
-        let max = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
-        limit = [limit, max].into_iter().flatten().min();
-        folder = group.parent();
+/// Bytes of memory this process may still take before somebody is short of it: what the machine has available, or a
+/// cgroup around this process has left, whichever is least. File pages that can be dropped count as free.
+pub fn free_memory() -> Option<u64> {
+    let physical = field("/proc/meminfo", "MemAvailable:").map(|kib| kib * 1024);
+    groups().iter().filter_map(Group::free).chain(physical).min()
+}
+
+/// Microseconds in which everything that could run here waited for memory, since the system or the cgroup started.
+pub fn memory_stall() -> Option<u64> {
+    let of_group = groups().into_iter().map(|group| group.folder.join("memory.pressure"));
+    let files = of_group.chain([PathBuf::from("/proc/pressure/memory")]);
+    files.into_iter().find_map(|file| {
+        let text = fs::read_to_string(file).ok()?;
+        let full = text.lines().find(|line| line.starts_with("full "))?;
+        full.rsplit_once("total=")?.1.trim().parse().ok()
+    })
+}
+
+/// A control group that this process is in, or one around it.
+struct Group {
+    folder: PathBuf,
+    /// What its files are called: limits, usage, droppable file pages in `memory.stat`.
+    files: &'static GroupFiles,
+}
+
+struct GroupFiles {
+    limits: &'static [&'static str],
+    usage: &'static str,
+    /// File pages not used lately, and those in use.
+    idle: &'static str,
+    active: &'static str,
+}
+
+const V1: GroupFiles = GroupFiles {
+    limits: &["memory.limit_in_bytes"],
+    usage: "memory.usage_in_bytes",
+    idle: "total_inactive_file ",
+    active: "total_active_file ",
+};
+const V2: GroupFiles = GroupFiles {
+    limits: &["memory.max", "memory.high"],
+    usage: "memory.current",
+    idle: "inactive_file ",
+    active: "active_file ",
+};
+
+impl Group {
+    /// The least of its limits, if it has one.
+    fn limit(&self) -> Option<u64> {
+        // "Unlimited" is `max`, or a number near 2^63.
+        let limits = self.files.limits.iter().filter_map(|file| number(&self.folder.join(file)));
+        limits.filter(|limit| *limit < 1 << 62).min()
     }
-    limit
+
+    fn free(&self) -> Option<u64> {
+        let (limit, usage) = (self.limit()?, number(&self.folder.join(self.files.usage))?);
+        let stat = self.folder.join("memory.stat");
+        let pages = |name| field(&stat, name).unwrap_or(0);
+        // Half of what is in use may be dropped before that is felt.
+        let droppable = pages(self.files.idle) + pages(self.files.active) / 2;
+        Some(limit.saturating_sub(usage.saturating_sub(droppable)))
+    }
 }
 
-fn cgroup_v1_limit() -> Option<u64> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let path = groups.lines().find_map(|line| line.split_once(":memory:")).map(|(_, path)| path);
-    let read = |path: &str| -> Option<u64> {
-        fs::read_to_string(format!("/sys/fs/cgroup/memory{path}/memory.limit_in_bytes"))
-            .ok()
-            .and_then(|text| text.trim().parse().ok())
-    };
-    // "Unlimited" is a number near 2^63.
-    [path.and_then(read), read("")].into_iter().flatten().filter(|limit| *limit < 1 << 62).min()
+/// The memory groups of this process, from its own outwards.
+fn groups() -> Vec<Group> {
+    let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let v2 = text.lines().find_map(|line| line.strip_prefix("0::"));
+    let v1 = text.lines().find_map(|line| line.split_once(":memory:")).map(|(_, path)| path);
+    let mut groups = Vec::new();
+    for (path, root, files) in [(v2, "/sys/fs/cgroup", &V2), (v1, "/sys/fs/cgroup/memory", &V1)] {
+        let path = path.map(|path| Path::new(path.trim_start_matches('/')));
+        // In a container the path may be the host's, of which only the root is seen.
+        for path in path.into_iter().flat_map(Path::ancestors) {
+            groups.push(Group { folder: Path::new(root).join(path), files });
+        }
+    }
+    groups
+}
+
+fn number(file: &Path) -> Option<u64> {
+    fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
 /// Bytes of memory this process may lock; `None` also when there is no limit.
@@ -84,7 +142,7 @@ fn physical_cores() -> Option<usize> {
 }
 
 /// The first number behind `name` in a file of names and numbers.
-fn field(file: &str, name: &str) -> Option<u64> {
+fn field(file: impl AsRef<Path>, name: &str) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
     let line = text.lines().find(|line| line.starts_with(name))?;
     line[name.len()..].split_whitespace().next()?.parse().ok()
@@ -99,6 +157,7 @@ mod tests {
         assert!(resident().unwrap() > 0);
         assert!(peak_resident().unwrap() >= resident().unwrap() / 2);
         assert!(memory_limit().unwrap() > 1 << 20);
+        assert!(free_memory().unwrap() <= memory_limit().unwrap());
         assert!(major_faults().is_some());
         assert!(cores() >= 1);
     }
