@@ -4,7 +4,9 @@
 
 use std::ops::Range;
 
-use backend::{Backend, Cpu, Form, KvRows, LatentQuery, LatentUp, Precision, Span, Tensor, Weight};
+use backend::{
+    Activations, Backend, Cpu, Form, KvRows, LatentQuery, LatentUp, Precision, Span, Tensor, Weight,
+};
 use base::TokenId;
 use kernels::{Isa, Kernels};
 use quant::Quant;
@@ -76,12 +78,14 @@ fn neither_threads_nor_instruction_set_nor_chunks_change_a_bit() {
     const TOKENS: Range<usize> = 500..600;
     for precision in Precision::ALL {
         for form in [Form::Absorbed, Form::Expanded] {
-            let one =
-                Scene::new(Cpu::with_kernels(Kernels::for_isa(Isa::Scalar).unwrap(), 1).unwrap(), *precision);
+            let one = Scene::new(
+                Cpu::with(Kernels::for_isa(Isa::Scalar).unwrap(), Activations::F32, 1).unwrap(),
+                *precision,
+            );
             let expected = one.answers(form, TOKENS, 100);
             for isa in Isa::ALL.iter().filter_map(|isa| Kernels::for_isa(*isa)) {
                 for (threads, chunk) in [(1, 37), (2, 100), (4, 1), (3, 70)] {
-                    let scene = Scene::new(Cpu::with_kernels(isa, threads).unwrap(), *precision);
+                    let scene = Scene::new(Cpu::with(isa, Activations::F32, threads).unwrap(), *precision);
                     let place = format!("{precision:?} {form:?} {} {threads} {chunk}", isa.isa.name());
                     // One token at a time is slow without instructions for it.
                     let tokens = if chunk == 1 { 590..600 } else { TOKENS };
