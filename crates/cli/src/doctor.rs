@@ -76,12 +76,17 @@ fn drives(folder: &Path, quiet: bool) -> Result<(Vec<Measured>, Option<String>)>
     if probed.io() == Io::Direct {
         for (size, depth) in READS {
             let files = Files::open(paths, Io::Direct)?;
-            let drive = probe::drive(files, &ScratchFile::records(*size), *depth)?;
+            let drive =
+                probe::drive(files, &ScratchFile::records(*size), &probe::whole_reads(Io::Direct, *depth))?;
             measured.push(Measured { io: Io::Direct, drive });
         }
     }
     let (size, depth) = (4 << 20, 8);
-    let drive = probe::drive(Files::open(paths, Io::Buffered)?, &ScratchFile::records(size), depth)?;
+    let drive = probe::drive(
+        Files::open(paths, Io::Buffered)?,
+        &ScratchFile::records(size),
+        &probe::whole_reads(Io::Buffered, depth),
+    )?;
     measured.push(Measured { io: Io::Buffered, drive });
     Ok((measured, note))
 }

@@ -82,7 +82,7 @@ struct Planned {
 fn of_files(args: &PlanArgs, path: &Path) -> Result<Planned> {
     let opened = Opened::read(path)?;
     let plan = opened.plan(&args.engine.options())?;
-    let rates = Rates { memory: probe::memory(threads(args))?, drive: probe::model_drive(&opened)? };
+    let rates = Rates { memory: probe::memory(threads(args))?, drive: probe::model_drive(&opened, None)? };
     Ok(Planned { plan, traffic: opened.traffic(), rates, title: None, runs: true })
 }
 

@@ -65,9 +65,10 @@ pub struct Drive {
     pub bytes_per_second: u64,
 }
 
-/// What the drive under an opened model gives for reads of its experts' size. `None` when that would measure the page
+/// What the drive under an opened model gives for reads of its experts, past the page cache: the best of the usual
+/// setting and of the one given, because a ceiling is what no setting exceeds. `None` when that would measure the page
 /// cache instead, or the model is too small to tell.
-pub fn model_drive(opened: &Opened) -> Result<Option<u64>> {
+pub fn model_drive(opened: &Opened, chosen: Option<Setting>) -> Result<Option<u64>> {
     let manifest = &opened.manifest;
     let layers = (0..manifest.spec.layers.len() as u32).filter_map(|layer| manifest.experts(LayerId(layer)));
     let records: Vec<Vec<Extent>> = layers
@@ -76,11 +77,16 @@ pub fn model_drive(opened: &Opened) -> Result<Option<u64>> {
     if manifest.expert_bytes() < MODEL_MIN {
         return Ok(None);
     }
-    let files = Files::open(&manifest.files, Io::Direct)?;
-    if files.io() != Io::Direct {
-        return Ok(None);
+    let whole = whole_reads(Io::Direct, 8);
+    let mut best = None;
+    for setting in chosen.filter(|setting| setting.io == Io::Direct).into_iter().chain([whole]) {
+        let files = Files::open(&manifest.files, Io::Direct)?;
+        if files.io() != Io::Direct {
+            return Ok(None);
+        }
+        best = best.max(Some(drive(files, &records, &setting)?.bytes_per_second));
     }
-    drive(files, &records, Setting::usual(Io::Direct).depth).map(|drive| Some(drive.bytes_per_second))
+    Ok(best)
 }
 
 /// What the drive under a folder gives for reads of this size, from a file written there for the purpose. `None` when
@@ -96,16 +102,23 @@ pub fn folder_drive(folder: &Path, read_bytes: u64, quiet: bool) -> Result<Optio
         return Ok(None);
     }
     let records = ScratchFile::records(read_bytes.clamp(1, SCRATCH_BYTES / 8));
-    drive(files, &records, Setting::usual(Io::Direct).depth).map(|drive| Some(drive.bytes_per_second))
+    drive(files, &records, &whole_reads(Io::Direct, 8)).map(|drive| Some(drive.bytes_per_second))
 }
 
-/// Reads records in shuffled order with `depth` of them in flight, for a while.
-pub fn drive(files: Files, records: &[Vec<Extent>], depth: usize) -> Result<Drive> {
-    let setting = Setting { depth, chunk_bytes: usize::MAX, ..Setting::usual(files.io()) };
-    let (disk, _) = disk::start(Arc::new(files), &setting)?;
+/// Reads as long as records, so many in flight.
+pub fn whole_reads(io: Io, depth: usize) -> Setting {
+    Setting { depth, chunk_bytes: usize::MAX, ..Setting::usual(io) }
+}
+
+/// Reads records in shuffled order for a while, as many at once as the setting has reads in flight; fewer when they are
+/// so large that they would take more memory than [`memory`] does.
+pub fn drive(files: Files, records: &[Vec<Extent>], setting: &Setting) -> Result<Drive> {
+    let read_size: u64 = records[0].iter().map(|extent| extent.len).sum();
+    let fit = MEMORY_BYTES as u64 / read_size.max(1);
+    let depth = setting.depth.min(usize::try_from(fit).unwrap_or(usize::MAX)).max(1);
+    let (disk, _) = disk::start(Arc::new(files), setting)?;
     let measured = measure(disk.as_ref(), &mut Walk::new(records), depth, DRIVE_TIME)?;
-    let read_size = records[0].iter().map(|extent| extent.len).sum();
-    Ok(Drive { read_size, depth, bytes_per_second: measured.bytes_per_second() })
+    Ok(Drive { read_size, depth: setting.depth, bytes_per_second: measured.bytes_per_second() })
 }
 
 /// A file of its own to read, removed in the end.

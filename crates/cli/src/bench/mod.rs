@@ -1,6 +1,6 @@
 //! `tidemill bench`: how fast a model is on this machine, beside how fast it could be.
 //!
-//! Three answers a round, in one process: the first with no expert resident (cold), the second to another prompt with
+//! Three answers a round, in one process: the first with no expert in memory (cold), the second to another prompt with
 //! what the first left behind (rotating), the third to the second's prompt again (repeated). Drive and memory are
 //! measured in every round, next to the answers they are the ceiling of; medians are of the rounds, and shares are
 //! medians of each round's own share. The rotating figure is the one to go by: a repeated prompt flatters every cache.
@@ -11,7 +11,7 @@ mod report;
 mod plot;
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base::{Error, Result, TokenId};
 use tidemill::{Engine, Opened, machine};
@@ -31,13 +31,13 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
     options.context = Some(args.prompt_tokens + args.tokens + 1);
     options.prompt = Some(args.prompt_tokens);
     let budget = options.budget()?;
-    // Measuring memory takes some. Where there is little, it is measured before there is an engine, and not again.
+    // Measuring takes memory. Where there is little, it is done before there is an engine, and not again.
     let spare = budget / 8 >= probe::MEMORY_BYTES as u64;
     if spare {
         options.memory = Some(base::ByteSize(budget - probe::MEMORY_BYTES as u64));
     }
     let threads = options.threads.unwrap_or_else(machine::cores);
-    let first = probe::memory(threads)?;
+    let first = (probe::memory(threads)?, probe::model_drive(&opened, None)?);
     let costs = Costs::of(&opened);
     let looked_at = Opened::read(&path)?;
     let plan = opened.plan(&options)?;
@@ -49,8 +49,11 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
     bar.set_length(u64::from(args.runs) * Arm::ALL.len() as u64);
     let mut rounds = Vec::new();
     for _ in 0..args.runs {
-        let memory = if spare { probe::memory(threads)? } else { first };
-        let drive = probe::model_drive(&looked_at)?;
+        let (memory, drive) = match spare {
+            true => (probe::memory(threads)?, probe::model_drive(&looked_at, Some(engine.reading().0))?),
+            false => first,
+        };
+        forget_pages(&looked_at.manifest.files);
         let answers = round(&mut engine, &mut prompts, args, &mut || bar.inc(1))?;
         rounds.push(Round { memory, drive, answers });
     }
@@ -124,3 +127,15 @@ fn round(
     let another = prompts.next(args.prompt_tokens);
     Ok([cold, ask(engine, &another)?, ask(engine, &another)?])
 }
+
+/// Asks the system to drop what its page cache holds of the files, so that cold is cold where reads go through it. A
+/// request that is not heard changes a figure and no answer, and the kernel's count of bytes tells.
+#[cfg(target_os = "linux")]
+fn forget_pages(files: &[PathBuf]) {
+    for file in files.iter().filter_map(|path| std::fs::File::open(path).ok()) {
+        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn forget_pages(_: &[PathBuf]) {}

@@ -20,6 +20,7 @@ pub struct Report {
     /// `None` unless it was measured in every round.
     drive: Option<u64>,
     io: &'static str,
+    way: &'static str,
     backend: String,
     budget: u64,
 }
@@ -43,6 +44,7 @@ impl Report {
             memory: median(&memory) as u64,
             drive: drive.map(|drive| median(&drive) as u64),
             io: engine.io().0.name(),
+            way: engine.reading().0.way.name(),
             backend: engine.backend_name(),
             budget: engine.plan().budget,
         }
@@ -89,6 +91,7 @@ impl Report {
             "memory_budget": self.budget,
             "peak_memory": machine::peak_resident(),
             "io": self.io,
+            "io_engine": self.way,
             "backend": self.backend,
         })
     }
@@ -100,14 +103,15 @@ impl Report {
             None => "drive not measured (a small model, or no reads past the page cache)".to_owned(),
         };
         let mut text = format!(
-            "{}: {} tokens of prompt, {} generated, medians of {}\n{}; memory {}/s; {drive}; experts {}\n\n",
+            "{}: {} tokens of prompt, {} generated, medians of {}\n{}; memory {}/s; {drive}; experts {}, {}\n\n",
             self.model,
             self.prompt_tokens,
             self.tokens,
             self.rounds,
             self.backend,
             ByteSize(self.memory),
-            self.io
+            self.io,
+            self.way
         );
         text += &format!(
             "{:<18}{:>10}{:>10}{:>8}{:>9}{:>16}{:>16}{:>9}\n",
