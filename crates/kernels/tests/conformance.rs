@@ -113,7 +113,8 @@ fn every_format_decodes_to_the_bits_of_the_scalar_truth() {
     for quant in Quant::ALL {
         // Random bytes make every code, and scales that are denormal, infinite and NaN.
         for blocks in [0, 1, 2, 3, 17] {
-            let cols = blocks * quant.block_len() + if *quant == Quant::Fp8B128 { blocks % 3 } else { 0 };
+            let ragged = quant.plane_bytes(1, 1).is_ok() && quant.block_len() > 1;
+            let cols = blocks * quant.block_len() + if ragged { blocks % 3 } else { 0 };
             let planes = quant.plane_bytes(1, cols).unwrap();
             let mut random = random(blocks as u64);
             let [values, scales] = [planes.values, planes.scales]

@@ -22,11 +22,17 @@ pub(crate) fn check(checkpoint: &Checkpoint) -> Result<()> {
 
 fn fp8(config: Config<'_>) -> Result<()> {
     config.require("fmt", "e4m3")?;
+    if config.get("weight_block_size") == Some(&vec![32, 32].into()) {
+        return config.require_present("scale_fmt", "ue8m0");
+    }
     config.require_present("weight_block_size", vec![128, 128])
 }
 
 fn compressed_tensors(config: Config<'_>) -> Result<()> {
-    config.require_present("format", "pack-quantized")?;
+    let four_bit_floats = config.text_or("format", "")? == "mxfp4-pack-quantized";
+    if !four_bit_floats {
+        config.require_present("format", "pack-quantized")?;
+    }
     for unread in ["kv_cache_scheme", "sparsity_config", "transform_config"] {
         config.require_empty(unread)?;
     }
@@ -42,7 +48,7 @@ fn compressed_tensors(config: Config<'_>) -> Result<()> {
             return Err(Error::corrupt(format!("quantization group {name} says nothing of its weights")));
         };
         weights.require_present("num_bits", 4)?;
-        weights.require_present("type", "int")?;
+        weights.require_present("type", if four_bit_floats { "float" } else { "int" })?;
         weights.require_present("strategy", "group")?;
         weights.require_present("group_size", 32)?;
         weights.require_present("symmetric", true)?;

@@ -31,10 +31,8 @@ impl Stored {
     }
 }
 
-/// Columns and rows of a scale's tile in DeepSeek's FP8.
-const FP8_TILE: usize = 128;
-/// Values a scale stands for in compressed-tensors INT4.
-const INT4_GROUP: usize = 32;
+/// Values a scale stands for in compressed-tensors INT4 and MXFP4.
+const GROUP: usize = 32;
 
 impl Parts {
     /// The weight that these tensors are, checked against what the spec asks.
@@ -66,12 +64,15 @@ fn resolve(
     let (quant, values_shape, scales_shape) = match &values.element {
         Element::Weight(quant) => (*quant, shape.clone(), None),
         Element::F8E4M3 => {
-            let tiles = vec![rows.div_ceil(FP8_TILE), cols.div_ceil(FP8_TILE)];
-            (Quant::Fp8B128, shape.clone(), Some((Quant::F32, tiles)))
+            let (quant, element, side) = fp8(scales, rows, cols);
+            (quant, shape.clone(), Some((element, vec![rows.div_ceil(side), cols.div_ceil(side)])))
         }
-        Element::I32 if values.name.ends_with("_packed") && cols % INT4_GROUP == 0 => {
-            let groups = vec![rows, cols / INT4_GROUP];
-            (Quant::Int4G32, vec![rows, cols / 8], Some((Quant::BF16, groups)))
+        Element::I32 if values.name.ends_with("_packed") && cols % GROUP == 0 => {
+            let scales = (Element::Weight(Quant::BF16), vec![rows, cols / GROUP]);
+            (Quant::Int4G32, vec![rows, cols / 8], Some(scales))
+        }
+        Element::U8 if values.name.ends_with("_packed") && cols % GROUP == 0 => {
+            (Quant::Mxfp4G32, vec![rows, cols / 2], Some((Element::U8, vec![rows, cols / GROUP])))
         }
         other => return Err(err_element(other)),
     };
@@ -81,17 +82,17 @@ fn resolve(
     match (scales, scales_shape) {
         (None, None) => {}
         (Some(scales), Some((element, shape))) => {
-            if scales.element != Element::Weight(element) {
+            if scales.element != element {
                 return Err(err_scales(
                     &format!("{} of type {}", Quoted(&scales.name), Quoted(scales.element.name())),
-                    element,
+                    &element,
                 ));
             }
             check_shape(scales, &shape, role)?;
             check_bytes(scales, planes.scales)?;
         }
         (Some(scales), None) => return Err(err_unasked_scales(&scales.name, quant)),
-        (None, Some((element, _))) => return Err(err_scales("none", element)),
+        (None, Some((element, _))) => return Err(err_scales("none", &element)),
     }
     Ok(Stored {
         name: values.name.clone(),
@@ -101,6 +102,20 @@ fn resolve(
         values: values.extent,
         scales: scales.map(|scales| scales.extent),
     })
+}
+
+/// Which FP8 it is, by its scales: their type, and the side of the square each covers. Powers of two come for squares of
+/// 128 and of 32; where both fit a shape, they say the same.
+fn fp8(scales: Option<&TensorEntry>, rows: usize, cols: usize) -> (Quant, Element, usize) {
+    let Some(scales) = scales.filter(|scales| scales.element == Element::E8M0) else {
+        return (Quant::Fp8B128, Element::Weight(Quant::F32), 128);
+    };
+    let large = [rows.div_ceil(128) as u64, cols.div_ceil(128) as u64];
+    if scales.shape == large {
+        (Quant::Fp8B128E8m0, Element::E8M0, 128)
+    } else {
+        (Quant::Fp8B32E8m0, Element::E8M0, 32)
+    }
 }
 
 fn matrix(shape: &[usize]) -> (usize, usize) {
@@ -141,7 +156,7 @@ fn err_element(element: &Element) -> Error {
     ))
 }
 
-fn err_scales(found: &str, expected: Quant) -> Error {
+fn err_scales(found: &str, expected: &Element) -> Error {
     Error::corrupt(format!("its scales are {found}; expected {}", expected.name()))
 }
 

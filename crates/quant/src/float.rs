@@ -1,4 +1,4 @@
-//! The small floats: f16, bf16 and fp8 e4m3, to and from f32.
+//! The small floats: f16, bf16 and fp8 e4m3, to and from f32; and e8m0, the scale that is a power of two.
 //!
 //! Decoding is integer arithmetic and selects, no table and no branch, so that a loop over it vectorises under any
 //! instruction set; it never makes a denormal f32 on the way, which would cost some hundred cycles each on x86.
@@ -33,6 +33,16 @@ pub fn bf16_to_f32(bits: u16) -> f32 {
 /// The bfloat16 nearest to `value`, ties to even.
 pub fn f32_to_bf16(value: f32) -> u16 {
     half::bf16::from_f32(value).to_bits()
+}
+
+/// The f32 equal to the e8m0 `bits`, 2^(bits − 127); 255 is NaN.
+#[inline(always)]
+pub fn e8m0_to_f32(bits: u8) -> f32 {
+    f32::from_bits(match bits {
+        0 => 1 << 22,
+        255 => 0x7fc0_0000,
+        exponent => u32::from(exponent) << 23,
+    })
 }
 
 /// The largest e4m3 value.

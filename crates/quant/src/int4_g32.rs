@@ -31,7 +31,7 @@ fn decode(codes: &[u8; BYTES], scale: f32, out: &mut [f32; 32]) {
 
 #[inline(always)]
 pub(crate) fn strip(row: Row<'_>, index: usize, out: &mut Strip) {
-    out.of_planes(row, index, fill);
+    out.of_planes::<32, _, _, _>(row, index, fill);
 }
 
 #[inline(always)]

@@ -11,10 +11,18 @@ mod block;
 mod planes;
 mod strip;
 
-mod fp8_b128;
+mod codebook;
+mod grids;
+mod signs;
+
+mod fp8;
 mod int4_g32;
 mod k_scales;
 mod plain;
+mod q1_0;
+mod q2_0;
+mod q2_k;
+mod q3_k;
 mod q4_0;
 mod q4_1;
 mod q4_k;
@@ -23,6 +31,22 @@ mod q5_1;
 mod q5_k;
 mod q6_k;
 mod q8_0;
+mod tq1_0;
+mod tq2_0;
+
+mod iq1_s;
+mod iq1_m;
+mod iq2_xxs;
+mod iq2_xs;
+mod iq2_s;
+mod iq3_s;
+mod iq3_xxs;
+mod iq4_nl;
+mod iq4_xs;
+mod mxfp4;
+mod mxfp4_g32;
+mod nvfp4;
+mod nvfp4_g16;
 
 mod quant;
 

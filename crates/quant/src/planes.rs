@@ -17,3 +17,12 @@ pub struct Encoded {
     /// The scale plane; empty where there is none.
     pub scales: Vec<u8>,
 }
+
+/// Encodes each run of `LEN` values into `BYTES` bytes of values and `SCALE` of scales.
+pub(crate) fn encode<const BYTES: usize, const SCALE: usize, const LEN: usize>(
+    values: &[f32],
+    encode: impl Fn(&[f32; LEN]) -> ([u8; BYTES], [u8; SCALE]),
+) -> Encoded {
+    let (values, scales): (Vec<_>, Vec<_>) = values.as_chunks().0.iter().map(encode).unzip();
+    Encoded { values: values.concat(), scales: scales.concat() }
+}

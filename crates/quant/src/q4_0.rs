@@ -28,7 +28,7 @@ fn decode(bytes: &[u8; BYTES], out: &mut [f32; 32]) {
 
 #[inline(always)]
 pub(crate) fn strip(row: Row<'_>, index: usize, out: &mut Strip) {
-    out.of_blocks(row.values, index, fill);
+    out.of_blocks::<32, _, _>(row.values, index, fill);
 }
 
 #[inline(always)]

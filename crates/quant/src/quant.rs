@@ -6,8 +6,9 @@ use std::fmt;
 use base::{Error, Result};
 
 use crate::{
-    Encoded, Group, Planes, Row, Strip, block, fp8_b128, int4_g32, plain, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k,
-    q6_k, q8_0,
+    Encoded, Group, Planes, Row, Strip, block, fp8, int4_g32, iq1_m, iq1_s, iq2_s, iq2_xs, iq2_xxs, iq3_s,
+    iq3_xxs, iq4_nl, iq4_xs, mxfp4, mxfp4_g32, nvfp4, nvfp4_g16, plain, planes, q1_0, q2_0, q2_k, q3_k, q4_0,
+    q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0, tq1_0, tq2_0,
 };
 
 /// How rows of weights are spelled in bytes.
@@ -40,6 +41,48 @@ pub enum Quant {
     Int4G32,
     /// fp8 e4m3, and an f32 scale for each 128×128 block in a plane of its own.
     Fp8B128,
+    /// GGML: 256 two-bit codes in sixteen groups with four-bit steps and minima, 2.625 bits.
+    Q2K,
+    /// GGML: 256 three-bit codes in sixteen groups with six-bit steps, 3.4375 bits.
+    Q3K,
+    /// GGML: 128 signs and an f16 magnitude, 1.125 bits.
+    Q1_0,
+    /// GGML: 64 two-bit codes and an f16 step, 2.25 bits.
+    Q2_0,
+    /// GGML: 256 ternary digits, five to a byte, and an f16 step, 1.6875 bits.
+    Tq1_0,
+    /// GGML: 256 ternary digits in bit pairs and an f16 step, 2.0625 bits.
+    Tq2_0,
+    /// GGML: eights out of a codebook of 2048, 1.5625 bits.
+    Iq1S,
+    /// GGML: as `Iq1S` with a step for 16 values, 1.75 bits.
+    Iq1M,
+    /// GGML: signed eights out of a codebook of 256, 2.0625 bits.
+    Iq2Xxs,
+    /// GGML: signed eights out of a codebook of 512, 2.3125 bits.
+    Iq2Xs,
+    /// GGML: signed eights out of a codebook of 1024, 2.5625 bits.
+    Iq2S,
+    /// GGML: signed fours out of a codebook of 256, 3.0625 bits.
+    Iq3Xxs,
+    /// GGML: signed fours out of a codebook of 512, 3.4375 bits.
+    Iq3S,
+    /// GGML: 32 nibbles that stand for the values of a table, and an f16 step, 4.5 bits.
+    Iq4Nl,
+    /// GGML: as `Iq4Nl` in eight groups with six-bit steps, 4.25 bits.
+    Iq4Xs,
+    /// GGML: 32 four-bit floats and a power of two, 4.25 bits.
+    Mxfp4,
+    /// GGML: 64 four-bit floats in four groups with e4m3 scales, 4.5 bits.
+    Nvfp4,
+    /// MXFP4 in order, and its powers of two in a plane of their own, 4.25 bits.
+    Mxfp4G32,
+    /// NVFP4 in order, and its e4m3 scales in a plane of their own, 4.5 bits.
+    Nvfp4G16,
+    /// fp8 e4m3, and a power of two for each 128×128 block in a plane of its own.
+    Fp8B128E8m0,
+    /// fp8 e4m3, and a power of two for each 32×32 block in a plane of its own.
+    Fp8B32E8m0,
 }
 
 /// One row of the table of formats.
@@ -86,7 +129,7 @@ const fn scaled(format: Format, scales: Scales) -> Format {
 }
 
 /// In the order of the enum.
-const FORMATS: [Format; 13] = [
+const FORMATS: [Format; 34] = [
     format(Quant::F32, "F32", 1, 4),
     format(Quant::F16, "F16", 1, 2),
     format(Quant::BF16, "BF16", 1, 2),
@@ -102,10 +145,37 @@ const FORMATS: [Format; 13] = [
         integers(format(Quant::Int4G32, "INT4_G32", 32, int4_g32::BYTES), Group::ThirtyTwo),
         Scales { rows: 1, bytes: 2, ragged: false },
     ),
+    scaled(format(Quant::Fp8B128, "FP8_B128", 128, 128), Scales { rows: 128, bytes: 4, ragged: true }),
+    with_minima(format(Quant::Q2K, "Q2_K", 256, q2_k::BYTES), Group::Sixteen),
+    integers(format(Quant::Q3K, "Q3_K", 256, q3_k::BYTES), Group::Sixteen),
+    integers(format(Quant::Q1_0, "Q1_0", 128, q1_0::BYTES), Group::ThirtyTwo),
+    integers(format(Quant::Q2_0, "Q2_0", 64, q2_0::BYTES), Group::ThirtyTwo),
+    integers(format(Quant::Tq1_0, "TQ1_0", 256, tq1_0::BYTES), Group::ThirtyTwo),
+    integers(format(Quant::Tq2_0, "TQ2_0", 256, tq2_0::BYTES), Group::ThirtyTwo),
+    integers(format(Quant::Iq1S, "IQ1_S", 256, iq1_s::BYTES), Group::ThirtyTwo),
+    integers(format(Quant::Iq1M, "IQ1_M", 256, iq1_m::BYTES), Group::Sixteen),
+    integers(format(Quant::Iq2Xxs, "IQ2_XXS", 256, iq2_xxs::BYTES), Group::ThirtyTwo),
+    integers(format(Quant::Iq2Xs, "IQ2_XS", 256, iq2_xs::BYTES), Group::Sixteen),
+    integers(format(Quant::Iq2S, "IQ2_S", 256, iq2_s::BYTES), Group::Sixteen),
+    integers(format(Quant::Iq3Xxs, "IQ3_XXS", 256, iq3_xxs::BYTES), Group::ThirtyTwo),
+    integers(format(Quant::Iq3S, "IQ3_S", 256, iq3_s::BYTES), Group::ThirtyTwo),
+    integers(format(Quant::Iq4Nl, "IQ4_NL", 32, iq4_nl::BYTES), Group::ThirtyTwo),
+    integers(format(Quant::Iq4Xs, "IQ4_XS", 256, iq4_xs::BYTES), Group::ThirtyTwo),
+    integers(format(Quant::Mxfp4, "MXFP4", 32, mxfp4::BYTES), Group::ThirtyTwo),
+    integers(format(Quant::Nvfp4, "NVFP4", 64, nvfp4::BYTES), Group::Sixteen),
     scaled(
-        format(Quant::Fp8B128, "FP8_B128", fp8_b128::SIDE, fp8_b128::SIDE),
-        Scales { rows: fp8_b128::SIDE, bytes: 4, ragged: true },
+        integers(format(Quant::Mxfp4G32, "MXFP4_G32", 32, mxfp4_g32::BYTES), Group::ThirtyTwo),
+        Scales { rows: 1, bytes: 1, ragged: false },
     ),
+    scaled(
+        integers(format(Quant::Nvfp4G16, "NVFP4_G16", 32, nvfp4_g16::BYTES), Group::Sixteen),
+        Scales { rows: 1, bytes: 2, ragged: false },
+    ),
+    scaled(
+        format(Quant::Fp8B128E8m0, "FP8_B128_E8M0", 128, 128),
+        Scales { rows: 128, bytes: 1, ragged: true },
+    ),
+    scaled(format(Quant::Fp8B32E8m0, "FP8_B32_E8M0", 32, 32), Scales { rows: 32, bytes: 1, ragged: true }),
 ];
 
 /// The formats, taken from their table.
@@ -129,8 +199,8 @@ impl Quant {
         self.format().name
     }
 
-    /// Values in one block along a row: the number a row's length must divide by, except for `Fp8B128`, whose last
-    /// block may be short.
+    /// Values in one block along a row: the number a row's length must divide by, except for the FP8 formats, whose
+    /// last block may be short.
     pub fn block_len(self) -> usize {
         self.format().block_len
     }
@@ -189,7 +259,28 @@ impl Quant {
             Quant::Q5K => q5_k::dequantize(row, out),
             Quant::Q6K => q6_k::dequantize(row, out),
             Quant::Int4G32 => int4_g32::dequantize(row, out),
-            Quant::Fp8B128 => fp8_b128::dequantize(row, out),
+            Quant::Fp8B128 => fp8::dequantize::<128>(row, out),
+            Quant::Q2K => q2_k::dequantize(row, out),
+            Quant::Q3K => q3_k::dequantize(row, out),
+            Quant::Q1_0 => q1_0::dequantize(row, out),
+            Quant::Q2_0 => q2_0::dequantize(row, out),
+            Quant::Tq1_0 => tq1_0::dequantize(row, out),
+            Quant::Tq2_0 => tq2_0::dequantize(row, out),
+            Quant::Iq1S => iq1_s::dequantize(row, out),
+            Quant::Iq1M => iq1_m::dequantize(row, out),
+            Quant::Iq2Xxs => iq2_xxs::dequantize(row, out),
+            Quant::Iq2Xs => iq2_xs::dequantize(row, out),
+            Quant::Iq2S => iq2_s::dequantize(row, out),
+            Quant::Iq3Xxs => iq3_xxs::dequantize(row, out),
+            Quant::Iq3S => iq3_s::dequantize(row, out),
+            Quant::Iq4Nl => iq4_nl::dequantize(row, out),
+            Quant::Iq4Xs => iq4_xs::dequantize(row, out),
+            Quant::Mxfp4 => mxfp4::dequantize(row, out),
+            Quant::Nvfp4 => nvfp4::dequantize(row, out),
+            Quant::Mxfp4G32 => mxfp4_g32::dequantize(row, out),
+            Quant::Nvfp4G16 => nvfp4_g16::dequantize(row, out),
+            Quant::Fp8B128E8m0 => fp8::dequantize_e8m0::<128>(row, out),
+            Quant::Fp8B32E8m0 => fp8::dequantize_e8m0::<32>(row, out),
         }
     }
 
@@ -223,7 +314,31 @@ impl Quant {
             Quant::Q5K => q5_k::strip(row, index, out),
             Quant::Q6K => q6_k::strip(row, index, out),
             Quant::Int4G32 => int4_g32::strip(row, index, out),
-            Quant::F32 | Quant::F16 | Quant::BF16 | Quant::Fp8B128 => panic!("{self} has no strips"),
+            Quant::Q2K => q2_k::strip(row, index, out),
+            Quant::Q3K => q3_k::strip(row, index, out),
+            Quant::Q1_0 => q1_0::strip(row, index, out),
+            Quant::Q2_0 => q2_0::strip(row, index, out),
+            Quant::Tq1_0 => tq1_0::strip(row, index, out),
+            Quant::Tq2_0 => tq2_0::strip(row, index, out),
+            Quant::Iq1S => iq1_s::strip(row, index, out),
+            Quant::Iq1M => iq1_m::strip(row, index, out),
+            Quant::Iq2Xxs => iq2_xxs::strip(row, index, out),
+            Quant::Iq2Xs => iq2_xs::strip(row, index, out),
+            Quant::Iq2S => iq2_s::strip(row, index, out),
+            Quant::Iq3Xxs => iq3_xxs::strip(row, index, out),
+            Quant::Iq3S => iq3_s::strip(row, index, out),
+            Quant::Iq4Nl => iq4_nl::strip(row, index, out),
+            Quant::Iq4Xs => iq4_xs::strip(row, index, out),
+            Quant::Mxfp4 => mxfp4::strip(row, index, out),
+            Quant::Nvfp4 => nvfp4::strip(row, index, out),
+            Quant::Mxfp4G32 => mxfp4_g32::strip(row, index, out),
+            Quant::Nvfp4G16 => nvfp4_g16::strip(row, index, out),
+            Quant::F32
+            | Quant::F16
+            | Quant::BF16
+            | Quant::Fp8B128
+            | Quant::Fp8B128E8m0
+            | Quant::Fp8B32E8m0 => panic!("{self} has no strips"),
         }
     }
 
@@ -245,7 +360,29 @@ impl Quant {
             Quant::Q4K => Some(block::encode(values, q4_k::encode)),
             Quant::Q5K => Some(block::encode(values, q5_k::encode)),
             Quant::Q6K => Some(block::encode(values, q6_k::encode)),
-            Quant::Int4G32 | Quant::Fp8B128 => None,
+            Quant::Q2K => Some(block::encode(values, q2_k::encode)),
+            Quant::Q3K => Some(block::encode(values, q3_k::encode)),
+            Quant::Q1_0 => Some(block::encode(values, q1_0::encode)),
+            Quant::Q2_0 => Some(block::encode(values, q2_0::encode)),
+            Quant::Tq1_0 => Some(block::encode(values, tq1_0::encode)),
+            Quant::Tq2_0 => Some(block::encode(values, tq2_0::encode)),
+            Quant::Iq1S => Some(block::encode(values, iq1_s::encode)),
+            Quant::Iq1M => Some(block::encode(values, iq1_m::encode)),
+            Quant::Iq2Xxs => Some(block::encode(values, iq2_xxs::encode)),
+            Quant::Iq2Xs => Some(block::encode(values, iq2_xs::encode)),
+            Quant::Iq2S => Some(block::encode(values, iq2_s::encode)),
+            Quant::Iq3Xxs => Some(block::encode(values, iq3_xxs::encode)),
+            Quant::Iq3S => Some(block::encode(values, iq3_s::encode)),
+            Quant::Iq4Nl => Some(block::encode(values, iq4_nl::encode)),
+            Quant::Iq4Xs => Some(block::encode(values, iq4_xs::encode)),
+            Quant::Mxfp4 => Some(block::encode(values, mxfp4::encode)),
+            Quant::Nvfp4 => Some(block::encode(values, nvfp4::encode)),
+            Quant::Int4G32
+            | Quant::Mxfp4G32
+            | Quant::Nvfp4G16
+            | Quant::Fp8B128
+            | Quant::Fp8B128E8m0
+            | Quant::Fp8B32E8m0 => None,
         }
     }
 
@@ -257,12 +394,12 @@ impl Quant {
         self.plane_bytes(rows, cols)?;
         assert_eq!(Some(values.len()), rows.checked_mul(cols), "a value for each place of the matrix");
         Ok(match self {
-            Quant::Int4G32 => {
-                let (values, scales): (Vec<_>, Vec<_>) =
-                    values.as_chunks().0.iter().map(int4_g32::encode).unzip();
-                Encoded { values: values.concat(), scales: scales.concat() }
-            }
-            Quant::Fp8B128 => fp8_b128::encode(cols, values),
+            Quant::Int4G32 => planes::encode(values, int4_g32::encode),
+            Quant::Mxfp4G32 => planes::encode(values, mxfp4_g32::encode),
+            Quant::Nvfp4G16 => planes::encode(values, nvfp4_g16::encode),
+            Quant::Fp8B128 => fp8::encode(128, cols, values),
+            Quant::Fp8B128E8m0 => fp8::encode_e8m0(128, cols, values),
+            Quant::Fp8B32E8m0 => fp8::encode_e8m0(32, cols, values),
             _ => Encoded { values: self.quantize(values).unwrap_or_default(), scales: Vec::new() },
         })
     }

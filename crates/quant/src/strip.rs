@@ -52,7 +52,7 @@ impl Strip {
     /// # Panics
     /// When there are none.
     #[inline(always)]
-    pub(crate) fn of_blocks<const BYTES: usize, const N: usize>(
+    pub(crate) fn of_blocks<const GROUP: usize, const BYTES: usize, const N: usize>(
         &mut self,
         values: &[u8],
         index: usize,
@@ -61,12 +61,12 @@ impl Strip {
         let mut spare = [[0; BYTES]; N];
         let (blocks, len) = run(values, index, &mut spare);
         fill(blocks, self);
-        self.cut::<N>(len);
+        self.cut::<GROUP, N>(len);
     }
 
     /// As [`Strip::of_blocks`], for a scale of `SCALE` bytes in a plane of its own for each block.
     #[inline(always)]
-    pub(crate) fn of_planes<const BYTES: usize, const SCALE: usize, const N: usize>(
+    pub(crate) fn of_planes<const GROUP: usize, const BYTES: usize, const SCALE: usize, const N: usize>(
         &mut self,
         row: Row<'_>,
         index: usize,
@@ -76,14 +76,16 @@ impl Strip {
         let (blocks, len) = run(row.values, index, &mut spare);
         let (scales, _) = run(row.scales, index, &mut spare_scales);
         fill(blocks, scales, self);
-        self.cut::<N>(len);
+        self.cut::<GROUP, N>(len);
     }
 
-    /// Zeroes what lies past `len` blocks of `N`.
+    /// Zeroes what lies past `len` blocks of `N`, of `GROUP` columns to a scale.
     #[inline(always)]
-    fn cut<const N: usize>(&mut self, len: usize) {
+    fn cut<const GROUP: usize, const N: usize>(&mut self, len: usize) {
         if len < N {
-            self.codes[len * (COLS / N)..].fill(0);
+            let cols = len * (COLS / N);
+            self.codes[cols..].fill(0);
+            self.scales[cols / GROUP..].fill(0.0);
         }
     }
 }
@@ -102,6 +104,26 @@ fn run<'a, const BYTES: usize, const N: usize>(
             assert!(!rest.is_empty(), "a row has no strip {index}");
             spare[..rest.len()].copy_from_slice(rest);
             (spare, rest.len())
+        }
+    }
+}
+
+/// Decodes a row by its strips, of `GROUP` columns to a scale.
+#[inline(always)]
+pub(crate) fn dequantize<const GROUP: usize, const MINIMA: bool>(
+    row: Row<'_>,
+    out: &mut [f32],
+    strip: impl Fn(Row<'_>, usize, &mut Strip),
+) {
+    let mut held = Strip::ZERO;
+    for (index, out) in out.chunks_mut(COLS).enumerate() {
+        strip(row, index, &mut held);
+        let groups = out.as_chunks_mut::<GROUP>().0.iter_mut().zip(held.codes.as_chunks::<GROUP>().0);
+        for (g, (out, codes)) in groups.enumerate() {
+            for (out, code) in out.iter_mut().zip(codes) {
+                let product = held.scales[g] * f32::from(*code);
+                *out = if MINIMA { product - held.minima[g] } else { product };
+            }
         }
     }
 }

@@ -49,6 +49,19 @@ fn encoding_errs_by_half_a_step_of_its_block() {
         Quant::F16 => 2000.0,
         Quant::BF16 | Quant::Q8_0 => 230.0,
         Quant::Q4_1 | Quant::Int4G32 => 14.0,
+        // Two bits with a minimum, three without.
+        Quant::Q2K => 2.8,
+        Quant::Q3K => 4.0,
+        Quant::Iq4Nl | Quant::Iq4Xs => 10.0,
+        // The largest gap of e2m1 is from 4 to 6; scales that are powers of two leave up to a bit of it unused.
+        Quant::Mxfp4 | Quant::Mxfp4G32 => 3.9,
+        Quant::Nvfp4 | Quant::Nvfp4G16 => 2.9,
+        Quant::Tq1_0 | Quant::Tq2_0 | Quant::Q2_0 => 1.9,
+        Quant::Q1_0 => 1.2,
+        // Codebooks, whose entries leave much out.
+        Quant::Iq1S | Quant::Iq1M => 1.3,
+        Quant::Iq2Xxs | Quant::Iq2Xs | Quant::Iq2S => 1.6,
+        Quant::Iq3Xxs | Quant::Iq3S => 2.3,
         Quant::Q5_1 => 30.0,
         // The sign that the extreme value does not have lacks a code, so it may err by a whole step.
         Quant::Q4_0 => 7.5,
@@ -58,7 +71,7 @@ fn encoding_errs_by_half_a_step_of_its_block() {
         Quant::Q4K => 12.0,
         Quant::Q5K => 22.0,
         // Three bits of mantissa: 1/16 of the greatest magnitude.
-        Quant::Fp8B128 => 16.0,
+        Quant::Fp8B128 | Quant::Fp8B128E8m0 | Quant::Fp8B32E8m0 => 16.0,
     };
     for quant in Quant::ALL {
         let (rows, cols) = (3, 512);
@@ -87,7 +100,8 @@ fn encoding_what_was_decoded_changes_nothing() {
 
 #[test]
 fn formats_with_a_plane_of_scales_are_not_encoded_without_it() {
-    for quant in [Quant::Int4G32, Quant::Fp8B128] {
+    let apart = Quant::ALL.iter().filter(|quant| quant.plane_bytes(1, 256).unwrap().scales > 0);
+    for quant in apart {
         assert_eq!(quant.quantize(&[0.0; 256]), None, "{quant}");
     }
     assert_eq!(Quant::Q8_0.quantize(&[0.0; 33]), None, "part of a block");
