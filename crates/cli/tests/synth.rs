@@ -59,11 +59,28 @@ fn every_command_runs_on_what_was_written() {
 
 #[test]
 fn all_formats_of_the_engine_run_as_experts_and_as_trunk() {
-    for quant in ["F32", "F16", "BF16", "Q8_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "q5_k", "Q6_K"] {
+    for quant in [
+        "F32", "F16", "BF16", "Q8_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "q5_k", "Q6_K",
+        "IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_NL", "iq4_xs", "TQ1_0",
+        "TQ2_0", "Q1_0", "Q2_0", "MXFP4", "NVFP4",
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let model = tiny(folder.path(), &["--layers", "2", "--experts", quant, "--trunk", quant]);
-        let answer = json(&["run", &model, "abc", "-n", "4", "--raw", "--json"]);
-        assert!(answer["prompt_tokens"].as_u64() == Some(3), "{quant}: {answer}");
+        let text = folder.path().join("text");
+        std::fs::write(&text, "thirty-two bytes, and some more!").unwrap();
+        let args = [
+            "eval",
+            &model,
+            "--text",
+            text.to_str().unwrap(),
+            "--window",
+            "32",
+            "--activations",
+            "int8",
+            "--json",
+        ];
+        let nll = json(&args)["mean_nll"].as_f64().unwrap();
+        assert!((5.0..10.0).contains(&nll), "{quant}: {nll}");
     }
 }
 
