@@ -74,7 +74,7 @@ fn all_formats_of_the_engine_run_as_experts_and_as_trunk() {
             "--text",
             text.to_str().unwrap(),
             "--window",
-            "32",
+            "16",
             "--activations",
             "int8",
             "--json",
