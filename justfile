@@ -25,3 +25,4 @@ fuzz target="gguf" seconds="60":
 # The tiny models and what transformers answers for them; `llama_cpp` is a source tree of llama.cpp (oracle/README.md).
 fixtures llama_cpp python="python3":
     cd oracle && {{ python }} make_fixtures.py {{ llama_cpp }} ../fixtures/deepseek_v3
+    cd oracle && {{ python }} grouped.py {{ llama_cpp }} ../fixtures

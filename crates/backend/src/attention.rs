@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use spec::Mla;
+use spec::{Gqa, Mla};
 
 use crate::{KvRows, Tensor, Weight};
 
@@ -32,6 +32,18 @@ pub struct LatentQuery<'a> {
     /// Which rows of the batch, and where they stand in their sequence.
     pub span: &'a Span,
     /// The sequence's KV rows, those of these tokens among them.
+    pub kv: &'a KvRows,
+}
+
+/// The same for grouped-query attention, whose scores are multiplied by `head^-1/2`.
+pub struct GroupedQuery<'a> {
+    /// The sizes.
+    pub gqa: &'a Gqa,
+    /// Queries of the whole batch, rotated: `[tokens, heads * head]`.
+    pub q: &'a Tensor,
+    /// Which rows of the batch, and where they stand in their sequence.
+    pub span: &'a Span,
+    /// The sequence's KV rows, those of these tokens among them: for each head its key, then its value.
     pub kv: &'a KvRows,
 }
 

@@ -16,8 +16,8 @@ use base::{Result, TokenId};
 use quant::{Matrix, Quant};
 use spec::Router;
 
-pub use attention::{Form, LatentQuery, LatentUp, Span};
-pub use cpu::{Cpu, latent_scratch_bytes};
+pub use attention::{Form, GroupedQuery, LatentQuery, LatentUp, Span};
+pub use cpu::{Cpu, grouped_scratch_bytes, latent_scratch_bytes};
 pub use kernels::{Activations, Isa, Kernels, codes_scratch_bytes};
 pub use routing::{Routing, Use};
 pub use tensor::{Buffer, Heads, KvRows, Precision, Rotation, Tensor, Weight};
@@ -52,8 +52,8 @@ pub trait Backend: Send + Sync {
     /// Each row divided by its root mean square, times `weight`.
     fn rms_norm(&self, x: &Tensor, weight: &Weight, eps: f32) -> Result<Tensor>;
 
-    /// [`rms_norm`](Self::rms_norm) in place, of the first `weight.cols` columns only.
-    fn rms_norm_head(&self, x: &mut Tensor, weight: &Weight, eps: f32) -> Result<()>;
+    /// [`rms_norm`](Self::rms_norm) in place, of `weight.cols` columns of each head alone.
+    fn rms_norm_heads(&self, x: &mut Tensor, heads: Heads, weight: &Weight, eps: f32) -> Result<()>;
 
     /// `x wᵀ`: `[tokens, w.cols]` to `[tokens, w.rows]`.
     fn matmul(&self, x: &Tensor, w: &Weight) -> Result<Tensor>;
@@ -70,6 +70,16 @@ pub trait Backend: Send + Sync {
     /// Copies rows of `from` to the rows of `to` that begin at `at`.
     fn copy_rows(&self, from: &Tensor, rows: Range<usize>, to: &mut Tensor, at: usize) -> Result<()>;
 
+    /// Copies `width` columns of each head of `from` to those of `to`, row by row.
+    fn copy_heads(
+        &self,
+        from: &Tensor,
+        from_heads: Heads,
+        to: &mut Tensor,
+        to_heads: Heads,
+        width: usize,
+    ) -> Result<()>;
+
     /// Room for `rows` rows of the KV cache. Memory that is never written need not be committed.
     fn kv_rows(&self, rows: usize, cols: usize, precision: Precision) -> Result<KvRows>;
 
@@ -82,6 +92,10 @@ pub trait Backend: Send + Sync {
     /// Causal latent attention of some tokens of one sequence, into the same rows of `out`:
     /// `[tokens, heads * (nope + rotated)]` to `[tokens, heads * value]`.
     fn latent_attention(&self, query: &LatentQuery<'_>, out: &mut Tensor) -> Result<()>;
+
+    /// Causal grouped-query attention of some tokens of one sequence, into the same rows of `out`:
+    /// `[tokens, heads * head]` to the same.
+    fn grouped_attention(&self, query: &GroupedQuery<'_>, out: &mut Tensor) -> Result<()>;
 
     /// Each token's experts and their weights, from router logits `[tokens, experts]`. The one verb that must bring
     /// an answer to the host in every layer.

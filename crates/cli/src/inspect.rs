@@ -109,8 +109,16 @@ fn layers(opened: &Opened) -> String {
     let spec = &opened.manifest.spec;
     let describe = |index: usize| {
         let layer = &spec.layers[index];
-        let Mixer::Mla(mla) = &layer.mixer;
-        let mixer = format!("latent attention, {} heads, {} numbers kept a token", mla.heads, mla.row());
+        let kept = layer.mixer.row();
+        let mixer = match &layer.mixer {
+            Mixer::Mla(mla) => format!("latent attention, {} heads, {kept} numbers kept a token", mla.heads),
+            Mixer::Gqa(gqa) => {
+                let window =
+                    gqa.window.map_or(String::new(), |window| format!(" of the last {window} tokens"));
+                let (heads, keys) = (gqa.heads, gqa.kv_heads);
+                format!("attention{window}, {heads} heads on {keys}, {kept} numbers kept a token")
+            }
+        };
         let experts = opened.manifest.experts(LayerId(index as u32));
         match (&layer.ffn, experts) {
             (Ffn::Dense { inner }, _) => format!("{mixer}; dense {inner}"),

@@ -1,8 +1,8 @@
 //! What was said: the attention state of live sequences.
 //!
 //! A sequence keeps rows of one precision for each layer, allocated for its whole context when it starts and committed by the system as
-//! it fills. What a mixer keeps of a token is its row: for latent attention the latent row and the rotated key, which
-//! is all that any head needs.
+//! it fills. What a mixer keeps of a token is its row: for latent attention the latent row and the rotated key, for
+//! grouped-query attention the key and the value of each of its heads.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -10,7 +10,7 @@ use std::ops::Range;
 pub use backend::Precision;
 use backend::{Backend, KvRows, Tensor};
 use base::{Error, Result};
-use spec::{Mixer, ModelSpec};
+use spec::ModelSpec;
 
 /// The attention state of one sequence.
 pub struct KvCache {
@@ -22,12 +22,7 @@ pub struct KvCache {
 
 /// Bytes a sequence keeps of each token.
 pub fn bytes_per_token(spec: &ModelSpec, precision: Precision) -> u64 {
-    spec.layers.iter().map(|layer| precision.row_bytes(width(&layer.mixer)) as u64).sum()
-}
-
-fn width(mixer: &Mixer) -> usize {
-    let Mixer::Mla(mla) = mixer;
-    mla.row()
+    spec.layers.iter().map(|layer| precision.row_bytes(layer.mixer.row()) as u64).sum()
 }
 
 impl KvCache {
@@ -38,8 +33,7 @@ impl KvCache {
         precision: Precision,
         capacity: usize,
     ) -> Result<Self> {
-        let layers =
-            spec.layers.iter().map(|layer| backend.kv_rows(capacity, width(&layer.mixer), precision));
+        let layers = spec.layers.iter().map(|layer| backend.kv_rows(capacity, layer.mixer.row(), precision));
         Ok(Self { layers: layers.collect::<Result<_>>()?, precision, len: 0, capacity })
     }
 
@@ -50,7 +44,7 @@ impl KvCache {
             return Ok(());
         }
         for (layer, kept) in spec.layers.iter().zip(&mut self.layers) {
-            let mut roomier = backend.kv_rows(capacity, width(&layer.mixer), self.precision)?;
+            let mut roomier = backend.kv_rows(capacity, layer.mixer.row(), self.precision)?;
             backend.copy_kv(kept, self.len, &mut roomier)?;
             *kept = roomier;
         }

@@ -13,11 +13,24 @@ fn fixture(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/deepseek_v3")).join(name)
 }
 
+/// A GGUF file of every family.
+const FAMILIES: &[&str] = &[
+    "grouped/model.gguf",
+    "../qwen3_moe/plain/model.gguf",
+    "../mixtral/plain/model.gguf",
+    "../mixtral/plain/by_expert.gguf",
+    "../olmoe/plain/model.gguf",
+];
+
 /// Writes a GGUF fixture again after `change`, with tensors of zeros, and says why it is refused.
 fn refused(change: impl Fn(&mut Checkpoint)) -> (Kind, String) {
+    refused_of(FAMILIES[0], change)
+}
+
+fn refused_of(model: &str, change: impl Fn(&mut Checkpoint)) -> (Kind, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("changed.gguf");
-    let mut checkpoint = formats::open(&fixture("grouped/model.gguf")).unwrap();
+    let mut checkpoint = formats::open(&fixture(model)).unwrap();
     change(&mut checkpoint);
     let described = |tensor: &TensorEntry| Tensor {
         name: tensor.name.clone(),
@@ -49,27 +62,38 @@ fn place(checkpoint: &Checkpoint, name: &str) -> usize {
     checkpoint.tensors.iter().position(|tensor| tensor.name == name).unwrap()
 }
 
+/// Calls `check` with every family's file and the tensors it holds.
+fn each_tensor(check: impl Fn(&str, &TensorEntry)) {
+    for model in FAMILIES {
+        formats::open(&fixture(model)).unwrap().tensors.iter().for_each(|tensor| check(model, tensor));
+    }
+}
+
 #[test]
 fn a_missing_tensor_is_named() {
-    let whole = formats::open(&fixture("grouped/model.gguf")).unwrap();
-    // A GGUF file without an output head is one whose embedding is the head.
-    for tensor in whole.tensors.iter().filter(|tensor| tensor.name != "output.weight") {
+    each_tensor(|model, tensor| {
+        // A GGUF file without an output head is one whose embedding is the head.
+        if tensor.name == "output.weight" {
+            return;
+        }
         let tells_more = tensor.name == "token_embd.weight";
-        let (kind, said) = refused(|checkpoint| {
+        let (kind, said) = refused_of(model, |checkpoint| {
             let index = place(checkpoint, &tensor.name);
             checkpoint.tensors.remove(index);
         });
         assert!(matches!(kind, Kind::Corrupt | Kind::Unsupported), "{said}");
         assert!(said.contains("changed.gguf"), "{said}");
-        assert!(tells_more || said.contains(&tensor.name), "{}: {said}", tensor.name);
-    }
+        assert!(tells_more || said.contains(&tensor.name), "{model} {}: {said}", tensor.name);
+    });
 }
 
 #[test]
 fn a_tensor_of_another_shape_is_named() {
-    let whole = formats::open(&fixture("grouped/model.gguf")).unwrap();
-    for tensor in whole.tensors.iter().filter(|tensor| tensor.name != "token_embd.weight") {
-        let (kind, said) = refused(|checkpoint| {
+    each_tensor(|model, tensor| {
+        if tensor.name == "token_embd.weight" {
+            return;
+        }
+        let (kind, said) = refused_of(model, |checkpoint| {
             let index = place(checkpoint, &tensor.name);
             checkpoint.tensors[index].shape[0] += 1;
         });
@@ -78,25 +102,31 @@ fn a_tensor_of_another_shape_is_named() {
             said.contains("changed.gguf") && said.contains(&tensor.name) && said.contains("shape"),
             "{said}"
         );
-    }
+    });
 }
 
 #[test]
 fn an_unknown_tensor_is_named() {
-    for name in [
-        "blk.0.attn_q_norm.weight",
-        "blk.0.attn_q_a.bias",
-        "blk.9.attn_norm.weight",
-        "blk.04.attn_norm.weight",
-        "x",
-    ] {
-        let (kind, said) = refused(|checkpoint| {
-            let mut extra = checkpoint.tensors[0].clone();
-            extra.name = name.to_owned();
-            checkpoint.tensors.push(extra);
-        });
-        assert!(matches!(kind, Kind::Unsupported | Kind::Corrupt), "{said}");
-        assert!(said.contains(name) && said.contains("changed.gguf"), "{said}");
+    for model in FAMILIES {
+        for name in [
+            "blk.0.attn_q_norm_2.weight",
+            "blk.0.attn_q.bias",
+            "blk.0.attn_q_a.bias",
+            "blk.0.ffn_gate_shexp.bias",
+            "blk.0.ffn_gate.99.weight",
+            "rope_freqs.weight",
+            "blk.9.attn_norm.weight",
+            "blk.04.attn_norm.weight",
+            "x",
+        ] {
+            let (kind, said) = refused_of(model, |checkpoint| {
+                let mut extra = checkpoint.tensors[0].clone();
+                extra.name = name.to_owned();
+                checkpoint.tensors.push(extra);
+            });
+            assert!(matches!(kind, Kind::Unsupported | Kind::Corrupt), "{said}");
+            assert!(said.contains(name) && said.contains("changed.gguf"), "{said}");
+        }
     }
 }
 
@@ -146,7 +176,20 @@ fn refused_config(name: &str, change: impl Fn(&mut serde_json::Value)) -> String
 fn a_configuration_this_engine_does_not_compute_is_refused_by_key() {
     type Change = (&'static str, fn(&mut serde_json::Value), &'static str);
     let cases: &[Change] = &[
-        ("kimi/hf", |c| c["model_type"] = "llama".into(), "llama"),
+        ("kimi/hf", |c| c["model_type"] = "mamba".into(), "mamba"),
+        ("../qwen3_moe/plain/hf", |c| c["mlp_only_layers"] = vec![0].into(), "mlp_only_layers"),
+        ("../qwen3_moe/plain/hf", |c| c["decoder_sparse_step"] = 2.into(), "decoder_sparse_step"),
+        ("../qwen3_moe/plain/hf", |c| c["attention_bias"] = true.into(), "attention_bias"),
+        ("../qwen3_moe/plain/hf", |c| c["num_key_value_heads"] = 4.into(), "heads"),
+        ("../qwen3_moe/plain/hf", |c| c["head_dim"] = 21.into(), "rotated"),
+        (
+            "../qwen3_moe/plain/hf",
+            |c| c["rope_scaling"] = serde_json::json!({"type": "yarn", "factor": 4.0}),
+            "yarn",
+        ),
+        ("../mixtral/plain/hf", |c| c["rope_theta"] = serde_json::Value::Null, "rope_theta"),
+        ("../mixtral/plain/hf", |c| c["num_local_experts"] = 0.into(), "num_local_experts"),
+        ("../olmoe/plain/hf", |c| c["clip_qkv"] = 8.0.into(), "clip_qkv"),
         ("kimi/hf", |c| c["model_type"] = serde_json::Value::Null, "model_type"),
         ("kimi/hf", |c| c["hidden_act"] = "gelu".into(), "hidden_act"),
         ("kimi/hf", |c| c["attention_bias"] = true.into(), "attention_bias"),

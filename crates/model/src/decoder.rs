@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use backend::{Backend, Form, Rotation, Tensor, Weight};
 use base::{Error, LayerId, Result, TokenId};
 use experts::ExpertPool;
-use spec::{Mixer, ModelSpec};
+use spec::ModelSpec;
 
-use crate::blocks::{Ffn, LatentAttention};
+use crate::blocks::{Ffn, Mixer};
 use crate::embedding::Embedding;
 use crate::step::{Entry, Logits, Step, positions, spans};
 
@@ -29,7 +29,7 @@ pub struct Decoder {
 pub(crate) struct Layer {
     pub(crate) id: LayerId,
     pub(crate) mixer_norm: Weight,
-    pub(crate) mixer: LatentAttention,
+    pub(crate) mixer: Mixer,
     pub(crate) ffn_norm: Weight,
     pub(crate) ffn: Ffn,
     pub(crate) eps: f32,
@@ -91,8 +91,7 @@ impl Decoder {
     }
 
     fn rope(&self) -> &spec::Rope {
-        let Mixer::Mla(mla) = &self.spec.layers[0].mixer;
-        &mla.rope
+        self.spec.layers[0].mixer.rope()
     }
 
     /// Final norm and output head, for the rows that were asked for.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use backend::{Backend, LatentUp, Weight};
 use base::{Context, Error, Extent, LayerId, Result};
 use manifest::{Manifest, Stored};
-use spec::{LayerWeight as W, Mixer, Role};
+use spec::{Gqa, LayerWeight as W, Mla, Role};
 
-use crate::blocks::{Ffn, Gated, LatentAttention, Moe, Queries};
+use crate::blocks::{Ffn, Gated, GroupedAttention, LatentAttention, Mixer, Moe, Queries};
 use crate::decoder::{Decoder, Layer};
 use crate::embedding::{Embedding, RowSource};
 
@@ -44,7 +44,37 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn layer(&mut self, id: LayerId) -> Result<Layer> {
         let spec = &self.manifest.spec.layers[id.0 as usize];
-        let Mixer::Mla(mla) = &spec.mixer;
+        let mixer = match &spec.mixer {
+            spec::Mixer::Mla(mla) => Mixer::Latent(Box::new(self.latent(id, mla)?)),
+            spec::Mixer::Gqa(gqa) => Mixer::Grouped(Box::new(self.grouped(id, gqa)?)),
+        };
+        Ok(Layer {
+            id,
+            mixer_norm: self.of(id, W::MixerNorm)?,
+            mixer,
+            ffn_norm: self.of(id, W::FfnNorm)?,
+            ffn: self.ffn(id)?,
+            eps: self.manifest.spec.norm_eps,
+        })
+    }
+
+    fn grouped(&mut self, id: LayerId, gqa: &Gqa) -> Result<GroupedAttention> {
+        let norms = match gqa.norm {
+            Some(_) => Some([self.of(id, W::QueryNorm)?, self.of(id, W::KeyNorm)?]),
+            None => None,
+        };
+        Ok(GroupedAttention {
+            gqa: gqa.clone(),
+            query: self.of(id, W::Query)?,
+            key: self.of(id, W::Key)?,
+            value: self.of(id, W::Value)?,
+            norms,
+            eps: self.manifest.spec.norm_eps,
+            out: self.of(id, W::MixerOut)?,
+        })
+    }
+
+    fn latent(&mut self, id: LayerId, mla: &Mla) -> Result<LatentAttention> {
         let queries = match mla.query_rank {
             None => Queries::Direct(self.of(id, W::Query)?),
             Some(_) => Queries::LowRank {
@@ -57,21 +87,13 @@ impl Loader<'_> {
             Some(joint) => LatentUp::Joint(joint),
             None => LatentUp::Split { key: self.of(id, W::KeyUp)?, value: self.of(id, W::ValueUp)? },
         };
-        let mixer = LatentAttention {
+        Ok(LatentAttention {
             mla: mla.clone(),
             queries,
             latent_down: self.of(id, W::LatentDown)?,
             latent_norm: self.of(id, W::LatentNorm)?,
             latent_up,
             out: self.of(id, W::MixerOut)?,
-        };
-        Ok(Layer {
-            id,
-            mixer_norm: self.of(id, W::MixerNorm)?,
-            mixer,
-            ffn_norm: self.of(id, W::FfnNorm)?,
-            ffn: self.ffn(id)?,
-            eps: self.manifest.spec.norm_eps,
         })
     }
 

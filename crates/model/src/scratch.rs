@@ -1,7 +1,7 @@
 //! How much memory one pass needs beside weights, experts and KV: a pure function of the shapes.
 
-use backend::latent_scratch_bytes;
-use spec::{Ffn, Mixer, Mla, ModelSpec};
+use backend::{grouped_scratch_bytes, latent_scratch_bytes};
+use spec::{Ffn, Gqa, Mixer, Mla, ModelSpec};
 
 use crate::decoder::HEAD_ROWS;
 
@@ -25,10 +25,10 @@ pub struct PassSize {
 pub fn scratch_bytes(spec: &ModelSpec, pass: &PassSize) -> u64 {
     let tokens = pass.tokens;
     let residual = 2 * tokens * spec.hidden; // the residual stream and its norm
-    let widest = spec.layers.iter().map(|layer| {
-        let Mixer::Mla(mla) = &layer.mixer;
-        attention(mla, pass).max(feed_forward(&layer.ffn, spec.hidden, tokens))
-    });
+    let widest = spec
+        .layers
+        .iter()
+        .map(|layer| mixer(&layer.mixer, pass).max(feed_forward(&layer.ffn, spec.hidden, tokens)));
     let head = HEAD_ROWS.min(tokens) * (2 * spec.hidden + 2 * spec.vocab);
     // What products keep from one to the next: the inner rows of gated networks, and what each thread spells out.
     let inner = tokens * spec.layers.iter().map(|layer| inner_width(&layer.ffn)).max().unwrap_or(0);
@@ -52,13 +52,30 @@ fn inner_width(ffn: &Ffn) -> usize {
 /// The longest row of any matrix.
 fn widest_row(spec: &ModelSpec) -> usize {
     let of_layer = |layer: &spec::LayerSpec| {
-        let Mixer::Mla(mla) = &layer.mixer;
-        inner_width(&layer.ffn).max(mla.heads * mla.value).max(mla.query_rank.unwrap_or(0))
+        let widest = match &layer.mixer {
+            Mixer::Mla(mla) => (mla.heads * mla.value).max(mla.query_rank.unwrap_or(0)),
+            Mixer::Gqa(gqa) => gqa.heads * gqa.head,
+        };
+        inner_width(&layer.ffn).max(widest)
     };
     spec.layers.iter().map(of_layer).max().unwrap_or(0).max(spec.hidden)
 }
 
-fn attention(mla: &Mla, pass: &PassSize) -> usize {
+fn mixer(mixer: &Mixer, pass: &PassSize) -> usize {
+    match mixer {
+        Mixer::Mla(mla) => latent(mla, pass),
+        Mixer::Gqa(gqa) => grouped(gqa, pass),
+    }
+}
+
+fn grouped(gqa: &Gqa, pass: &PassSize) -> usize {
+    let PassSize { tokens, context, threads, .. } = *pass;
+    // Queries twice (a product keeps its transpose), keys and values twice, and answers.
+    let rows = tokens * (3 * gqa.heads * gqa.head + 2 * gqa.row());
+    rows + grouped_scratch_bytes(gqa, tokens, context, threads) / size_of::<f32>()
+}
+
+fn latent(mla: &Mla, pass: &PassSize) -> usize {
     let PassSize { tokens, context, prompt, threads } = *pass;
     let low = tokens * mla.query_rank.unwrap_or(0);
     // Queries twice (a product keeps its transpose), rows for the cache, and answers.

@@ -2,7 +2,7 @@
 
 use base::{Error, Result};
 
-use crate::{GroupScore, Mixer, Mla, ModelSpec, Moe, Router};
+use crate::{Gqa, GroupScore, Mixer, Mla, ModelSpec, Moe, Rope, Router};
 
 /// More layers than any model has; a file that says more is broken.
 pub(crate) const LAYERS_MAX: usize = 1024;
@@ -24,8 +24,10 @@ impl ModelSpec {
         finite("the epsilon of the norms", self.norm_eps.into())?;
         let mut routed = 0;
         for layer in &self.layers {
-            let Mixer::Mla(mla) = &layer.mixer;
-            mla.check()?;
+            match &layer.mixer {
+                Mixer::Mla(mla) => mla.check()?,
+                Mixer::Gqa(gqa) => gqa.check()?,
+            }
             if let Some(moe) = layer.moe() {
                 moe.check()?;
                 routed += moe.experts;
@@ -40,16 +42,35 @@ impl ModelSpec {
 
 impl Mla {
     fn check(&self) -> Result<()> {
-        if self.rotated == 0 || !self.rotated.is_multiple_of(2) {
-            let rotated = self.rotated;
+        finite("the scale of attention scores", self.scale.into())?;
+        self.rope.check()
+    }
+}
+
+impl Gqa {
+    fn check(&self) -> Result<()> {
+        let Self { heads, kv_heads, head, .. } = *self;
+        if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
+            return Err(Error::corrupt(format!("{heads} heads of queries cannot share {kv_heads} of keys")));
+        }
+        if self.rope.dims > head {
+            let dims = self.rope.dims;
+            return Err(Error::corrupt(format!("{dims} rotated dimensions of heads of {head}")));
+        }
+        self.rope.check()
+    }
+}
+
+impl Rope {
+    fn check(&self) -> Result<()> {
+        if self.dims == 0 || !self.dims.is_multiple_of(2) {
             return Err(Error::corrupt(format!(
-                "{rotated} rotated dimensions; expected an even number above 0"
+                "{} rotated dimensions; expected an even number above 0",
+                self.dims
             )));
         }
-        finite("the scale of attention scores", self.scale.into())?;
-        finite("the magnitude of the rotation", self.rope.magnitude())?;
-        self.rope
-            .frequencies()
+        finite("the magnitude of the rotation", self.magnitude())?;
+        self.frequencies()
             .into_iter()
             .try_for_each(|frequency| finite("a frequency of the rotation", frequency))
     }

@@ -35,6 +35,64 @@ pub struct LayerSpec {
 pub enum Mixer {
     /// Multi-head latent attention.
     Mla(Mla),
+    /// Grouped-query attention.
+    Gqa(Gqa),
+}
+
+impl Mixer {
+    /// Width of what the KV cache keeps of a token.
+    pub fn row(&self) -> usize {
+        match self {
+            Self::Mla(mla) => mla.row(),
+            Self::Gqa(gqa) => gqa.row(),
+        }
+    }
+
+    /// The rotation of queries and keys.
+    pub fn rope(&self) -> &Rope {
+        match self {
+            Self::Mla(mla) => &mla.rope,
+            Self::Gqa(gqa) => &gqa.rope,
+        }
+    }
+}
+
+/// Grouped-query attention (arXiv:2305.13245): several query heads share a head of keys and values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gqa {
+    /// Number of query heads.
+    pub heads: usize,
+    /// Number of heads of keys and values; divides `heads`.
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub head: usize,
+    /// Norms of queries and keys before the rotation, with the layer norms' epsilon.
+    pub norm: Option<HeadNorm>,
+    /// Tokens that a token sees at most, itself among them; `None` sees all before it.
+    pub window: Option<usize>,
+    /// The rotation, of the first `rope.dims` columns of each head.
+    pub rope: Rope,
+}
+
+/// What a norm of queries or keys is taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadNorm {
+    /// Each head alone; all share the weights.
+    Head,
+    /// All heads of a token together.
+    Row,
+}
+
+impl Gqa {
+    /// Width of what the KV cache keeps of a token: for each of `kv_heads` its key, then its value.
+    pub fn row(&self) -> usize {
+        2 * self.kv_heads * self.head
+    }
+
+    /// What scores are multiplied by before the softmax.
+    pub fn scale(&self) -> f32 {
+        (self.head as f64).powf(-0.5) as f32
+    }
 }
 
 /// Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434): keys and values of all heads are projections of one

@@ -10,11 +10,14 @@ use base::{ExpertKey, LayerId};
 
 use crate::{ModelSpec, Role, Slot};
 
+/// Names, and what the tensors are for that bear them.
+pub type Table = &'static [(&'static str, Slot)];
+
 /// The names of one family's tensors, ready to be asked.
 #[derive(Debug)]
 pub struct Names {
     slots: HashMap<String, Slot>,
-    table: &'static [(&'static str, Slot)],
+    tables: &'static [Table],
     skips: &'static [Skip],
     prefix: &'static str,
     /// The layers past the last one that only predict several tokens ahead.
@@ -42,17 +45,18 @@ pub enum Claim {
 }
 
 impl Names {
-    /// The names of `table`, which may all be preceded by `prefix`, and the rules of `skips`, for this model.
+    /// The names of `tables`, which may all be preceded by `prefix`, and the rules of `skips`, for this model.
     pub fn new(
-        table: &'static [(&'static str, Slot)],
+        tables: &'static [Table],
         prefix: &'static str,
         skips: &'static [Skip],
         spec: &ModelSpec,
     ) -> Self {
         let key = |name: &str| name.replace("{layer}", "#").replace("{expert}", "#");
-        let slots = table.iter().map(|(name, slot)| (key(name), *slot)).collect();
+        let slots =
+            tables.iter().flat_map(|table| table.iter()).map(|(name, slot)| (key(name), *slot)).collect();
         let layers = spec.layers.len() as u32;
-        Self { slots, table, skips, prefix, mtp: layers..layers + spec.mtp_layers as u32 }
+        Self { slots, tables, skips, prefix, mtp: layers..layers + spec.mtp_layers as u32 }
     }
 
     /// What the tensor with this role is called, without a prefix.
@@ -63,7 +67,8 @@ impl Names {
             Role::Expert(key, part) => (Slot::Expert(part), key.layer.0, key.expert.0),
             whole => (Slot::Model(whole), 0, 0),
         };
-        let (pattern, _) = self.table.iter().find(|(_, candidate)| *candidate == slot)?;
+        let (pattern, _) =
+            self.tables.iter().flat_map(|table| table.iter()).find(|(_, candidate)| *candidate == slot)?;
         Some(pattern.replace("{layer}", &layer.to_string()).replace("{expert}", &expert.to_string()))
     }
 
@@ -148,7 +153,7 @@ mod tests {
             mtp_layers: 1,
             layers: vec![LayerSpec { mixer: mla(), ffn: Ffn::Dense { inner: 1 } }; 3],
         };
-        let names = Names::new(TABLE, "text.", &[Skip { prefix: "vision.", reason: "vision" }], &spec);
+        let names = Names::new(&[TABLE], "text.", &[Skip { prefix: "vision.", reason: "vision" }], &spec);
         let up = Role::Expert(ExpertKey::new(2, 17), ExpertPart::Up);
         let cases = [
             ("embed", Claim::Role(Role::Embedding)),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use base::{ExpertKey, LayerId};
 
-use crate::{Ffn, LayerSpec, Mixer, Mla, ModelSpec, Moe};
+use crate::{Ffn, Gqa, HeadNorm, LayerSpec, Mixer, Mla, ModelSpec, Moe};
 
 /// What one weight of a model is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,11 +30,17 @@ pub enum LayerWeight {
     MixerNorm,
     /// Norm before the feed-forward network, `[hidden]`.
     FfnNorm,
-    /// Query projection in one step, `[heads * (nope + rotated), hidden]`.
+    /// Query projection in one step, `[heads * (nope + rotated), hidden]` or `[heads * head, hidden]`.
     Query,
+    /// Key projection, `[kv_heads * head, hidden]`.
+    Key,
+    /// Value projection, `[kv_heads * head, hidden]`.
+    Value,
+    /// Norm of keys, `[head]` or `[kv_heads * head]`.
+    KeyNorm,
     /// First step of the query projection, `[query_rank, hidden]`.
     QueryDown,
-    /// Norm between the two steps, `[query_rank]`.
+    /// Norm between the two steps, `[query_rank]`; or of queries, `[head]` or `[heads * head]`.
     QueryNorm,
     /// Second step of the query projection, `[heads * (nope + rotated), query_rank]`.
     QueryUp,
@@ -48,7 +54,7 @@ pub enum LayerWeight {
     KeyUp,
     /// Values from the latent row, `[heads, value, latent]`.
     ValueUp,
-    /// Output projection of the mixer, `[hidden, heads * value]`.
+    /// Output projection of the mixer, `[hidden, heads * value]` or `[hidden, heads * head]`.
     MixerOut,
     /// Gate of a dense feed-forward network, `[inner, hidden]`.
     Gate,
@@ -143,15 +149,13 @@ impl LayerSpec {
 
     fn weights(&self, split: bool) -> Vec<LayerWeight> {
         use LayerWeight as W;
-        let Mixer::Mla(mla) = &self.mixer;
-        let mut weights = vec![W::MixerNorm, W::FfnNorm, W::LatentDown, W::LatentNorm, W::MixerOut];
-        match mla.query_rank {
-            Some(_) => weights.extend([W::QueryDown, W::QueryNorm, W::QueryUp]),
-            None => weights.push(W::Query),
-        }
-        match split {
-            true => weights.extend([W::KeyUp, W::ValueUp]),
-            false => weights.push(W::LatentUp),
+        let mut weights = vec![W::MixerNorm, W::FfnNorm, W::MixerOut];
+        match &self.mixer {
+            Mixer::Mla(mla) => weights.extend(mla.weights(split)),
+            Mixer::Gqa(gqa) => {
+                weights.extend([W::Query, W::Key, W::Value]);
+                weights.extend(gqa.norm.iter().flat_map(|_| [W::QueryNorm, W::KeyNorm]));
+            }
         }
         match &self.ffn {
             Ffn::Dense { .. } => weights.extend([W::Gate, W::Up, W::Down]),
@@ -168,7 +172,6 @@ impl LayerSpec {
 
     fn shape(&self, weight: LayerWeight, hidden: usize) -> Option<Vec<usize>> {
         use LayerWeight as W;
-        let Mixer::Mla(mla) = &self.mixer;
         match weight {
             W::MixerNorm | W::FfnNorm => Some(vec![hidden]),
             W::Gate | W::Up | W::Down => match &self.ffn {
@@ -183,12 +186,50 @@ impl LayerSpec {
                 let shape = if weight == W::SharedDown { vec![hidden, inner] } else { vec![inner, hidden] };
                 (inner > 0).then_some(shape)
             }
-            _ => mla.shape(weight, hidden),
+            _ => match &self.mixer {
+                Mixer::Mla(mla) => mla.shape(weight, hidden),
+                Mixer::Gqa(gqa) => gqa.shape(weight, hidden),
+            },
+        }
+    }
+}
+
+impl Gqa {
+    fn shape(&self, weight: LayerWeight, hidden: usize) -> Option<Vec<usize>> {
+        use LayerWeight as W;
+        let (queries, keys) = (self.heads * self.head, self.kv_heads * self.head);
+        let norm = |row: usize| {
+            self.norm.map(|norm| match norm {
+                HeadNorm::Head => vec![self.head],
+                HeadNorm::Row => vec![row],
+            })
+        };
+        match weight {
+            W::Query => Some(vec![queries, hidden]),
+            W::Key | W::Value => Some(vec![keys, hidden]),
+            W::QueryNorm => norm(queries),
+            W::KeyNorm => norm(keys),
+            W::MixerOut => Some(vec![hidden, queries]),
+            _ => None,
         }
     }
 }
 
 impl Mla {
+    fn weights(&self, split: bool) -> Vec<LayerWeight> {
+        use LayerWeight as W;
+        let mut weights = vec![W::LatentDown, W::LatentNorm];
+        match self.query_rank {
+            Some(_) => weights.extend([W::QueryDown, W::QueryNorm, W::QueryUp]),
+            None => weights.push(W::Query),
+        }
+        match split {
+            true => weights.extend([W::KeyUp, W::ValueUp]),
+            false => weights.push(W::LatentUp),
+        }
+        weights
+    }
+
     fn shape(&self, weight: LayerWeight, hidden: usize) -> Option<Vec<usize>> {
         use LayerWeight as W;
         let queries = self.heads * self.head();

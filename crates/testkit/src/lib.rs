@@ -27,10 +27,13 @@ pub fn fixture(name: &str) -> PathBuf {
     path
 }
 
+/// Folders of fixtures, by family.
+pub const FAMILIES: &[&str] = &["deepseek_v3", "qwen3_moe", "mixtral", "olmoe"];
+
 /// Every checkpoint of the fixtures, with what it must answer.
 pub fn checkpoints() -> Vec<(PathBuf, Oracle)> {
     let mut all = Vec::new();
-    for folder in sorted(&fixture("deepseek_v3")) {
+    for folder in FAMILIES.iter().flat_map(|family| sorted(&fixture(family))) {
         let oracle = folder.join("oracle.safetensors");
         if !oracle.exists() {
             continue;
@@ -41,7 +44,7 @@ pub fn checkpoints() -> Vec<(PathBuf, Oracle)> {
             }
         }
     }
-    assert!(all.len() >= 18, "fixtures are missing: {} checkpoints", all.len());
+    assert!(all.len() >= 28, "fixtures are missing: {} checkpoints", all.len());
     all
 }
 

@@ -99,7 +99,7 @@ fn tensors(source: &Source<'_>) -> Result<BTreeMap<String, Tensor>> {
     tensors.insert("output_norm.weight".into(), norm);
     for (index, layer) in spec.layers.iter().enumerate() {
         let id = LayerId(index as u32);
-        let Mixer::Mla(mla) = &layer.mixer;
+        let mla = latent(&layer.mixer)?;
         for (weight, name) in PLAIN {
             let role = Role::Layer(id, *weight);
             let (Some(shape), Some(_)) = (spec.shape(role), source.manifest.stored(role)) else { continue };
@@ -173,10 +173,17 @@ fn stack(source: &Source<'_>, layer: LayerId, part: ExpertPart, place: usize) ->
     Tensor::matrix(&shape, &values)
 }
 
+fn latent(mixer: &Mixer) -> Result<&Mla> {
+    match mixer {
+        Mixer::Mla(mla) => Ok(mla),
+        Mixer::Gqa(_) => Err(Error::input("the demo is made from a model of latent attention")),
+    }
+}
+
 /// Refuses what the keys below do not say, rather than make a file of another model.
 fn check_sayable(spec: &ModelSpec) -> Result<()> {
     for layer in &spec.layers {
-        let Mixer::Mla(mla) = &layer.mixer;
+        let mla = latent(&layer.mixer)?;
         if mla.rope.yarn.is_some() {
             return Err(Error::input("the demo is made from a model without YaRN"));
         }
@@ -192,7 +199,7 @@ fn check_sayable(spec: &ModelSpec) -> Result<()> {
 
 fn metadata(checkpoint: &Checkpoint, manifest: &Manifest, folder: &Path) -> Result<Metadata> {
     let spec = &manifest.spec;
-    let Mixer::Mla(mla) = &spec.layers[0].mixer;
+    let mla = latent(&spec.layers[0].mixer)?;
     check_sayable(spec)?;
     let mut out = Metadata::default();
     out.set("general.architecture", "deepseek2");

@@ -13,8 +13,10 @@ use quant::{Matrix, Quant};
 use spec::{RopePairs, Router, Score};
 
 use crate::routing::choose;
-use crate::{Backend, Heads, KvRows, LatentQuery, Precision, Rotation, Routing, Tensor, Use, Weight};
-pub use attention::latent_scratch_bytes;
+use crate::{
+    Backend, GroupedQuery, Heads, KvRows, LatentQuery, Precision, Rotation, Routing, Tensor, Use, Weight,
+};
+pub use attention::{grouped_scratch_bytes, latent_scratch_bytes};
 use memory::{host, host_mut, matrix, tensor, vector, weight};
 
 /// The processor as a [`Backend`].
@@ -138,12 +140,14 @@ impl Backend for Cpu {
         Ok(out)
     }
 
-    fn rms_norm_head(&self, x: &mut Tensor, weight: &Weight, eps: f32) -> Result<()> {
+    fn rms_norm_heads(&self, x: &mut Tensor, heads: Heads, weight: &Weight, eps: f32) -> Result<()> {
         let weight = vector(weight);
         self.for_rows(x, &|_, row| {
-            let head = &mut row[..weight.len()];
-            let values = head.to_vec();
-            self.kernels.rms_norm(&values, weight, eps, head);
+            for head in 0..heads.count {
+                let head = &mut row[head * heads.width + heads.offset..][..weight.len()];
+                let values = head.to_vec();
+                self.kernels.rms_norm(&values, weight, eps, head);
+            }
         });
         Ok(())
     }
@@ -186,6 +190,25 @@ impl Backend for Cpu {
         Ok(())
     }
 
+    fn copy_heads(
+        &self,
+        from: &Tensor,
+        from_heads: Heads,
+        to: &mut Tensor,
+        to_heads: Heads,
+        width: usize,
+    ) -> Result<()> {
+        assert_eq!((from.rows, from_heads.count), (to.rows, to_heads.count), "as many heads of as many rows");
+        let (source, cols) = (host(from), from.cols);
+        self.for_rows(to, &|i, row| {
+            for head in 0..to_heads.count {
+                let part = &source[i * cols + head * from_heads.width + from_heads.offset..][..width];
+                row[head * to_heads.width + to_heads.offset..][..width].copy_from_slice(part);
+            }
+        });
+        Ok(())
+    }
+
     fn kv_rows(&self, rows: usize, cols: usize, precision: Precision) -> Result<KvRows> {
         kv_rows::kv_rows(rows, cols, precision)
     }
@@ -204,6 +227,12 @@ impl Backend for Cpu {
     fn latent_attention(&self, query: &LatentQuery<'_>, out: &mut Tensor) -> Result<()> {
         let Self { kernels, threads, attention: memory, .. } = self;
         attention::latent(&attention::Machine { kernels, threads, memory }, query, out);
+        Ok(())
+    }
+
+    fn grouped_attention(&self, query: &GroupedQuery<'_>, out: &mut Tensor) -> Result<()> {
+        let Self { kernels, threads, attention: memory, .. } = self;
+        attention::grouped(&attention::Machine { kernels, threads, memory }, query, out);
         Ok(())
     }
 

@@ -36,7 +36,7 @@ impl LatentAttention {
 
         // The latent row and the one rotated key that all heads share, side by side as the KV cache keeps them.
         let mut rows = backend.matmul(x, &self.latent_down)?;
-        backend.rms_norm_head(&mut rows, &self.latent_norm, mla.rank_eps)?;
+        backend.rms_norm_heads(&mut rows, whole(mla.row()), &self.latent_norm, mla.rank_eps)?;
         backend.rotate(
             &mut rows,
             Heads { count: 1, width: mla.row(), offset: mla.latent },
@@ -55,6 +55,11 @@ impl LatentAttention {
     }
 }
 
+/// The one head of rows that have no heads.
+fn whole(width: usize) -> Heads {
+    Heads { count: 1, width, offset: 0 }
+}
+
 impl Queries {
     /// `[tokens, hidden]` to `[tokens, heads * (nope + rotated)]`.
     fn forward(&self, x: &Tensor, backend: &dyn Backend, eps: f32) -> Result<Tensor> {
@@ -62,7 +67,8 @@ impl Queries {
             Self::Direct(w) => backend.matmul(x, w),
             Self::LowRank { down, norm, up } => {
                 let mut low = backend.matmul(x, down)?;
-                backend.rms_norm_head(&mut low, norm, eps)?;
+                let width = low.cols;
+                backend.rms_norm_heads(&mut low, whole(width), norm, eps)?;
                 backend.matmul(&low, up)
             }
         }

@@ -1,6 +1,7 @@
 //! The blocks layers are made of.
 
 mod dense;
+mod grouped;
 mod latent;
 mod moe;
 
@@ -10,8 +11,24 @@ use base::{LayerId, Result};
 use crate::step::Step;
 
 pub(crate) use dense::Gated;
+pub(crate) use grouped::GroupedAttention;
 pub(crate) use latent::{LatentAttention, Queries};
 pub(crate) use moe::Moe;
+
+/// What lets a token see those before it.
+pub(crate) enum Mixer {
+    Latent(Box<LatentAttention>),
+    Grouped(Box<GroupedAttention>),
+}
+
+impl Mixer {
+    pub(crate) fn forward(&self, layer: LayerId, x: &Tensor, step: &mut Step<'_, '_>) -> Result<Tensor> {
+        match self {
+            Self::Latent(attention) => attention.forward(layer, x, step),
+            Self::Grouped(attention) => attention.forward(layer, x, step),
+        }
+    }
+}
 
 /// What works on each token alone.
 pub(crate) enum Ffn {

@@ -5,8 +5,7 @@
 
 use base::Result;
 
-use super::{Family, Shapes};
-use crate::check::LAYERS_MAX;
+use super::{Family, Shapes, layer_count};
 use crate::{
     Config, ExpertPart, Ffn, GroupScore, Groups, LayerSpec, LayerWeight as W, Mixer, Mla, ModelSpec, Moe,
     Role, Rope, RopePairs, Router, Score, Skip, Slot, Yarn,
@@ -19,9 +18,9 @@ pub const FAMILY: Family = Family {
     gguf_architectures: &["deepseek2"],
     read_config,
     read_gguf,
-    names: NAMES,
+    names: &[NAMES],
     prefix: "language_model.",
-    gguf_names: GGUF_NAMES,
+    gguf_names: &[GGUF_NAMES],
     skips: &[
         Skip { prefix: "vision_tower.", reason: "vision" },
         Skip { prefix: "mm_projector.", reason: "vision" },
@@ -283,12 +282,6 @@ struct Shape {
     dense_inner: usize,
     mla: Mla,
     moe: Moe,
-}
-
-/// Bounded before anything is laid out layer by layer.
-fn layer_count(config: &Config<'_>, key: &str) -> Result<usize> {
-    let layers = config.size(key)?;
-    if layers > LAYERS_MAX { Err(config.err_expected(key, "at most 1024 layers")) } else { Ok(layers) }
 }
 
 impl Shape {

@@ -1,10 +1,16 @@
 //! The register of families, one line each.
 
+mod grouped;
 mod deepseek_v3;
+mod mixtral;
+mod olmoe;
+mod qwen3_moe;
 
 use base::{Error, Quoted, Result};
 
-use crate::{Config, ModelSpec, Skip, Slot};
+use crate::check::LAYERS_MAX;
+use crate::names::Table;
+use crate::{Config, ModelSpec, Skip};
 
 /// A family of models: how its configuration is read and what its tensors are called, in both published formats.
 #[derive(Debug)]
@@ -20,11 +26,11 @@ pub struct Family {
     /// Reads GGUF metadata, its keys without the architecture; and what only the tensors tell.
     pub read_gguf: fn(Config<'_>, Shapes<'_>) -> Result<ModelSpec>,
     /// Names in safetensors.
-    pub names: &'static [(&'static str, Slot)],
+    pub names: &'static [Table],
     /// What may precede all names in safetensors.
     pub prefix: &'static str,
     /// Names in GGUF.
-    pub gguf_names: &'static [(&'static str, Slot)],
+    pub gguf_names: &'static [Table],
     /// Tensors left out by rule.
     pub skips: &'static [Skip],
 }
@@ -33,7 +39,13 @@ pub struct Family {
 pub type Shapes<'a> = &'a dyn Fn(&str) -> Option<Vec<u64>>;
 
 /// Every family this engine runs.
-pub const ALL: &[&Family] = &[&deepseek_v3::FAMILY];
+pub const ALL: &[&Family] = &[&deepseek_v3::FAMILY, &qwen3_moe::FAMILY, &mixtral::FAMILY, &olmoe::FAMILY];
+
+/// Bounded before anything is laid out layer by layer.
+fn layer_count(config: &Config<'_>, key: &str) -> Result<usize> {
+    let layers = config.size(key)?;
+    if layers > LAYERS_MAX { Err(config.err_expected(key, "at most 1024 layers")) } else { Ok(layers) }
+}
 
 /// The family of `model_type`.
 pub fn by_model_type(model_type: &str) -> Result<&'static Family> {

@@ -11,14 +11,16 @@ mod blocks;
 mod latent;
 mod absorbed;
 mod expanded;
+mod grouped;
 mod scratch;
 
 use std::sync::{Mutex, PoisonError};
 
 use kernels::{Kernels, Threads};
 
+pub(super) use grouped::run as grouped;
 pub(super) use latent::run as latent;
-pub use scratch::latent_scratch_bytes;
+pub use scratch::{grouped_scratch_bytes, latent_scratch_bytes};
 
 /// Lanes the kernels take at once.
 const SIXTEEN: usize = 16;

@@ -1,6 +1,6 @@
 //! What attention keeps of memory beside tensors, from the shapes alone.
 
-use spec::Mla;
+use spec::{Gqa, Mla};
 
 use super::absorbed::{GROUP, lifted_floats};
 use super::blocks::FEW;
@@ -24,6 +24,19 @@ pub fn latent_scratch_bytes(
         Form::Expanded => absorbed + expanded(mla, tokens, threads),
     };
     floats * size_of::<f32>()
+}
+
+/// The same of grouped-query attention.
+pub fn grouped_scratch_bytes(gqa: &Gqa, tokens: usize, context: usize, threads: usize) -> usize {
+    let count = tokens * gqa.heads / gqa.kv_heads;
+    let width = Width { lanes: lanes(count), value: gqa.head };
+    let blocks = count.div_ceil(width.lanes);
+    let parts = blocks.max(blocks.min(FEW) * ranges(context).len());
+    let turned = blocks * width.lanes * (gqa.head + padded(gqa.head));
+    let stride = padded(gqa.head + padded(gqa.head));
+    let tile = TILE * stride + score_floats(width.lanes) + width.floats();
+    let group = parts * (width.floats() + 2 * width.lanes) + turned;
+    (gqa.kv_heads * group + threads * tile) * size_of::<f32>()
 }
 
 fn absorbed(mla: &Mla, tokens: usize, context: usize, threads: usize) -> usize {

@@ -1,0 +1,58 @@
+//! Grouped-query attention (arXiv:2305.13245), with norms of queries and keys where the model has them.
+
+use backend::{Backend, GroupedQuery, Heads, Tensor, Weight};
+use base::{LayerId, Result};
+use spec::{Gqa, HeadNorm};
+
+use crate::step::Step;
+
+pub(crate) struct GroupedAttention {
+    pub(crate) gqa: Gqa,
+    pub(crate) query: Weight,
+    pub(crate) key: Weight,
+    pub(crate) value: Weight,
+    /// Of queries and of keys.
+    pub(crate) norms: Option<[Weight; 2]>,
+    pub(crate) eps: f32,
+    pub(crate) out: Weight,
+}
+
+impl GroupedAttention {
+    /// `[tokens, hidden]` to `[tokens, hidden]`; what the sequences keep of these tokens is written on the way.
+    pub(crate) fn forward(&self, layer: LayerId, x: &Tensor, step: &mut Step<'_, '_>) -> Result<Tensor> {
+        let (gqa, backend) = (&self.gqa, step.backend);
+        let heads = |count| Heads { count, width: gqa.head, offset: 0 };
+        let mut q = backend.matmul(x, &self.query)?;
+        let mut k = backend.matmul(x, &self.key)?;
+        let v = backend.matmul(x, &self.value)?;
+        if let Some([of_query, of_key]) = &self.norms {
+            self.norm(&mut q, gqa.heads, of_query, backend)?;
+            self.norm(&mut k, gqa.kv_heads, of_key, backend)?;
+        }
+        backend.rotate(&mut q, heads(gqa.heads), &step.rotation)?;
+        backend.rotate(&mut k, heads(gqa.kv_heads), &step.rotation)?;
+
+        // Key and value of each head side by side, as the KV cache keeps them.
+        let mut rows = backend.tensor(x.rows, gqa.row())?;
+        let side = |offset| Heads { count: gqa.kv_heads, width: 2 * gqa.head, offset };
+        backend.copy_heads(&k, heads(gqa.kv_heads), &mut rows, side(0), gqa.head)?;
+        backend.copy_heads(&v, heads(gqa.kv_heads), &mut rows, side(gqa.head), gqa.head)?;
+
+        let mut out = backend.tensor(x.rows, gqa.heads * gqa.head)?;
+        let index = layer.0 as usize;
+        for (entry, span) in step.entries.iter_mut().zip(&step.spans).filter(|(_, span)| !span.is_empty()) {
+            entry.kv.write(backend, index, &rows, span.rows.clone())?;
+            let kv = entry.kv.rows(index);
+            backend.grouped_attention(&GroupedQuery { gqa, q: &q, span, kv }, &mut out)?;
+        }
+        backend.matmul(&out, &self.out)
+    }
+
+    fn norm(&self, x: &mut Tensor, count: usize, weight: &Weight, backend: &dyn Backend) -> Result<()> {
+        let heads = match self.gqa.norm {
+            Some(HeadNorm::Row) => Heads { count: 1, width: x.cols, offset: 0 },
+            _ => Heads { count, width: self.gqa.head, offset: 0 },
+        };
+        backend.rms_norm_heads(x, heads, weight, self.eps)
+    }
+}
