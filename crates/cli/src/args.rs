@@ -429,7 +429,14 @@ Examples:
 Cold is an answer with no expert in memory, rotating one to a prompt that was not seen before, repeated the same again.")]
 pub struct BenchArgs {
     /// The model
-    pub model: String,
+    #[arg(required_unless_present = "kernels")]
+    pub model: Option<String>,
+    /// Measure the arithmetic instead: each format and instruction set beside memory bandwidth and multiply-add peak
+    #[arg(long, conflicts_with_all = ["model", "text", "plot"])]
+    pub kernels: bool,
+    /// With --kernels, only these formats, as in Q4_K,Q6_K
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "kernels")]
+    pub formats: Vec<String>,
     /// Tokens of each prompt
     #[arg(long, short, value_name = "N", default_value_t = 512)]
     pub prompt_tokens: usize,

@@ -10,7 +10,7 @@ use quant::{Matrix, Quant, Strip};
 use crate::activations::{ActivationStrip, STRIP};
 use crate::isa::check_codes;
 use crate::product::{Columns, Compute, Weights, grown};
-use crate::tiles::{ABREAST, ROWS, Tiles, TokenTile, WIDTH};
+use crate::tiles::{ABREAST, Many, ROWS, Tiles, TokenTile, WIDTH};
 
 /// Tokens up to which rows are multiplied as they stream by.
 const FEW: usize = 2;
@@ -36,11 +36,12 @@ pub(crate) struct CodesScratch {
 /// Bytes that products of `tokens` tokens keep from one to the next, with rows of up to `cols` columns.
 pub fn codes_scratch_bytes(cols: usize, tokens: usize, threads: usize) -> usize {
     let strips = cols.div_ceil(STRIP);
-    let laid = tokens.div_ceil(WIDTH) * strips * size_of::<TokenTile>();
-    let few = FEW * strips * size_of::<ActivationStrip>();
+    let laid = if tokens > FEW { tokens.div_ceil(WIDTH) * strips * size_of::<TokenTile>() } else { 0 };
+    // Where there are no tiles, every token is kept so; it is what a tile takes, less what it pads.
+    let few = tokens.max(FEW) * strips * size_of::<ActivationStrip>();
     let spelled = SPELLED.min(2 * BLOCK * strips).max(2 * ROWS * strips) * size_of::<Strip>();
     let sums = 2 * BLOCK * ABREAST * WIDTH * size_of::<f32>();
-    laid + few + threads * (spelled + sums)
+    laid.max(few) + threads * (spelled + sums)
 }
 
 /// Whether products with these weights can go by their codes.
@@ -59,13 +60,13 @@ pub(crate) fn product(
 ) {
     let cols = weights.w.cols();
     let tokens = x.len() / cols;
-    match compute.kernels.tiles() {
-        Some(tiles) if tokens > FEW => by_tiles(compute, tiles, weights, x, out, scratch),
+    match compute.kernels.many() {
+        Many::Tiles(tiles) if tokens > FEW => by_tiles(compute, tiles, weights, x, out, scratch),
         _ => by_rows(compute, weights, x, out, scratch),
     }
 }
 
-/// Each row with each token.
+/// Each row with each token: as it streams by when there is one, else spelled out once.
 fn by_rows(
     compute: &Compute<'_>,
     weights: Weights<'_>,
@@ -75,7 +76,8 @@ fn by_rows(
 ) {
     let (rows, cols) = (weights.w.rows(), weights.w.cols());
     let (tokens, strips) = (x.len() / cols, cols.div_ceil(STRIP));
-    let quantized = grown(&mut scratch.tokens, tokens * strips, ActivationStrip::ZERO);
+    let CodesScratch { tokens: quantized, spelled, .. } = scratch;
+    let quantized = grown(quantized, tokens * strips, ActivationStrip::ZERO);
     compute.threads.for_chunks(quantized, strips, &|token, strips| {
         compute.kernels.quantize(&x[token * cols..][..cols], strips);
     });
@@ -84,26 +86,53 @@ fn by_rows(
     let lanes = weights.lanes(compute, x.len());
     let row_bytes = weights.w.row(0).values.len() * weights.matrices();
     let group = (CLAIM / row_bytes).min(rows.div_ceil(lanes * 4)).max(1);
-    let dot = |w: &Matrix<'_>, row, x| compute.kernels.dot_codes(w.quant(), w.row(row), x);
     let next = AtomicUsize::new(0);
-    compute.threads.run(lanes, &|_| {
+    compute.threads.for_chunks(grown(spelled, lanes * strips, Strip::ZERO), strips, &|_, spelled| {
+        let mut values = vec![0.0; 2 * tokens];
+        let (values, ups) = values.split_at_mut(tokens);
         loop {
             let first = next.fetch_add(group, Ordering::Relaxed);
             if first >= rows {
                 return;
             }
             for row in first..rows.min(first + group) {
-                for (token, x) in quantized.chunks_exact(strips).enumerate() {
-                    let mut value = [dot(&weights.w, row, x)];
-                    if let Some(up) = &weights.up {
-                        compute.kernels.silu_mul(&mut value, &[dot(up, row, x)]);
-                    }
+                one_row(compute, weights.w, row, quantized, spelled, values);
+                if let Some(up) = weights.up {
+                    one_row(compute, up, row, quantized, spelled, ups);
+                    compute.kernels.silu_mul(values, ups);
+                }
+                for (token, value) in values.iter().enumerate() {
                     // SAFETY: `fetch_add` gives each group of rows to one thread.
-                    unsafe { out.set(row, token, value[0]) };
+                    unsafe { out.set(row, token, *value) };
                 }
             }
         }
     });
+}
+
+/// A row with each of the tokens `x`, [tokens, strips]; `spelled` holds one row.
+fn one_row(
+    compute: &Compute<'_>,
+    matrix: Matrix<'_>,
+    row: usize,
+    x: &[ActivationStrip],
+    spelled: &mut [Strip],
+    out: &mut [f32],
+) {
+    let (quant, row) = (matrix.quant(), matrix.row(row));
+    let tokens = x.chunks_exact(spelled.len()).zip(out);
+    match compute.kernels.many() {
+        Many::OneByOne { spell, dot } if tokens.len() > 1 => {
+            check_codes(quant, row, spelled.len());
+            // SAFETY: the table was handed out for this CPU, and the row was checked.
+            unsafe { spell(quant, row, spelled) };
+            for (x, out) in tokens {
+                // SAFETY: as above.
+                *out = unsafe { dot(quant, spelled, x) };
+            }
+        }
+        _ => tokens.for_each(|(x, out)| *out = compute.kernels.dot_codes(quant, row, x)),
+    }
 }
 
 /// Blocks of rows, spelled out, with tokens side by side.
@@ -138,9 +167,9 @@ fn by_tiles(
                 (matrix.quant(), spell(tiles, matrix, first, &mut up[..count * strips], strips))
             });
             for (at, x) in laid.chunks(ABREAST * strips).enumerate() {
-                let mut sums = Sums::of(compute, tiles, (weights.w.quant(), w), x, strips);
+                let mut sums = Sums::of(tiles, (weights.w.quant(), w), x, strips);
                 if let Some(up) = up {
-                    sums.join(compute, &Sums::of(compute, tiles, up, x, strips));
+                    sums.join(compute, &Sums::of(tiles, up, x, strips));
                 }
                 sums.write(first, at * ABREAST * WIDTH, tokens, out);
             }
@@ -193,14 +222,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn of(
-        compute: &Compute<'_>,
-        tiles: &Tiles,
-        (quant, rows): (Quant, &[Strip]),
-        x: &[TokenTile],
-        strips: usize,
-    ) -> Self {
-        debug_assert!(compute.kernels.tiles().is_some());
+    fn of(tiles: &Tiles, (quant, rows): (Quant, &[Strip]), x: &[TokenTile], strips: usize) -> Self {
         let width = x.len() / strips * WIDTH;
         let mut values = vec![0.0; rows.len() / strips * width];
         // SAFETY: `tiles` comes from a table that was handed out for this CPU.

@@ -22,6 +22,23 @@ pub(crate) fn dot(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f32 {
     fold(quant, lanes)
 }
 
+/// The row's strips.
+#[inline(always)]
+pub(crate) fn spell(quant: Quant, row: Row<'_>, out: &mut [Strip]) {
+    for (index, out) in out.iter_mut().enumerate() {
+        quant.strip(row, index, out);
+    }
+}
+
+/// The product of a row's strips with a token.
+pub(crate) fn dot_spelled(quant: Quant, row: &[Strip], x: &[ActivationStrip]) -> f32 {
+    let mut lanes = [0.0; 16];
+    for (strip, x) in row.iter().zip(x) {
+        add_strip(quant, strip, x, &mut lanes);
+    }
+    fold(quant, lanes)
+}
+
 /// Adds the products of one strip to the lanes of a sum.
 #[inline(always)]
 pub(crate) fn add_strip(quant: Quant, w: &Strip, x: &ActivationStrip, lanes: &mut [f32; 16]) {

@@ -9,7 +9,7 @@ use crate::integer;
 use crate::lanes::LANES;
 #[cfg(target_arch = "x86_64")]
 use crate::sixteen_x86_64::{OneOfAvx512, TwoOfAvx2};
-use crate::tiles::Tiles;
+use crate::tiles::Many;
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64;
 
@@ -61,17 +61,33 @@ struct Functions {
     sigmoid: unsafe fn(&mut [f32]),
     quantize: unsafe fn(&[f32], &mut ActivationStrip),
     dot_codes: unsafe fn(Quant, Row<'_>, &[ActivationStrip]) -> f32,
-    tiles: Option<Tiles>,
+    many: Many,
     accumulate: unsafe fn(Factors<'_>, (&[f32], usize), (&mut [f32], usize), Size),
     soften: unsafe fn(&mut [f32], &mut [f32], &mut [f32], &mut [f32]),
     widen: unsafe fn(&[u16], &mut [f32]),
     scale_codes: unsafe fn(&[i8], f32, &mut [f32]),
     blend: unsafe fn(f32, &mut [f32], f32, &[f32]),
+    peaks: Option<Peaks>,
+}
+
+/// Register-only loops: each takes a number of rounds, and gives the number of multiply-adds that makes.
+struct Peaks {
+    codes: unsafe fn(u64) -> u64,
+    floats: unsafe fn(u64) -> u64,
+}
+
+/// What is multiplied and added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Product {
+    /// Signed bytes, into 32-bit sums.
+    Codes,
+    /// f32.
+    Floats,
 }
 
 /// Compiles [`generic`] once more, under `$attribute`, as a module with a table of its own.
 macro_rules! instantiate {
-    ($module:ident, $isa:expr, $lanes:ty, $sixteen:ty, $tall:literal, $tile:literal, $dot_floats:path, $dot_codes:path, $tiles:expr, $(#[$attribute:meta])*) => {
+    ($module:ident, $isa:expr, $lanes:ty, $sixteen:ty, $tall:literal, $tile:literal, $dot_floats:path, $dot_codes:path, $many:expr, $peaks:expr, $(#[$attribute:meta])*) => {
         mod $module {
             use super::*;
 
@@ -79,7 +95,7 @@ macro_rules! instantiate {
                 isa: $isa,
                 functions: Functions {
                     dequantize, dot, dot_rows, dot_block, axpy, add, rms_norm, silu_mul, softmax, sigmoid, quantize,
-                    dot_floats: $dot_floats, dot_codes: $dot_codes, tiles: $tiles,
+                    dot_floats: $dot_floats, dot_codes: $dot_codes, many: $many, peaks: $peaks,
                     accumulate, soften, widen, scale_codes, blend,
                 },
             };
@@ -154,15 +170,30 @@ macro_rules! instantiate {
 }
 
 // The numbers are how many rows and tokens share their loads: as many as their sums fit the registers.
-instantiate!(scalar, Isa::Scalar, [f32; LANES], [f32; 16], 1, 1, generic::no_dot_floats, integer::dot, None,);
+instantiate!(
+    scalar,
+    Isa::Scalar,
+    [f32; LANES],
+    [f32; 16],
+    1,
+    1,
+    generic::no_dot_floats,
+    integer::dot,
+    Many::OneByOne { spell: integer::spell, dot: integer::dot_spelled },
+    None,
+);
 #[cfg(target_arch = "x86_64")]
 instantiate!(
-    avx2, Isa::Avx2, x86_64::Avx2, TwoOfAvx2, 1, 3, generic::no_dot_floats, x86_64::avx2::dot_codes, None,
+    avx2, Isa::Avx2, x86_64::Avx2, TwoOfAvx2, 1, 3, generic::no_dot_floats, x86_64::avx2::dot_codes,
+    Many::OneByOne { spell: x86_64::avx2::spell, dot: x86_64::avx2::dot_spelled },
+    Some(Peaks { codes: x86_64::peak::codes_avx2, floats: x86_64::peak::floats_avx2 }),
     #[target_feature(enable = "avx2,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
 instantiate!(
-    avx512, Isa::Avx512, x86_64::Avx512, OneOfAvx512, 4, 3, x86_64::avx512::dot_floats, x86_64::avx512::dot_codes, Some(x86_64::avx512::TILES),
+    avx512, Isa::Avx512, x86_64::Avx512, OneOfAvx512, 4, 3, x86_64::avx512::dot_floats, x86_64::avx512::dot_codes,
+    Many::Tiles(x86_64::avx512::TILES),
+    Some(Peaks { codes: x86_64::peak::codes_avx512, floats: x86_64::peak::floats_avx512 }),
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
 );
 
@@ -333,9 +364,21 @@ impl Kernels {
         unsafe { (self.functions.blend)(fade, y, weight, x) }
     }
 
-    /// Products with many tokens, where this instruction set has them.
-    pub(crate) fn tiles(&self) -> Option<&Tiles> {
-        self.functions.tiles.as_ref()
+    /// Multiplies and adds in registers alone for some rounds; how many times, or `None` where there is no such loop.
+    /// What a second of it gives is the most this processor can do.
+    pub fn peak(&self, product: Product, rounds: u64) -> Option<u64> {
+        let peaks = self.functions.peaks.as_ref()?;
+        let work = match product {
+            Product::Codes => peaks.codes,
+            Product::Floats => peaks.floats,
+        };
+        // SAFETY: as in `dequantize`.
+        Some(unsafe { work(rounds) })
+    }
+
+    /// Products with many tokens.
+    pub(crate) fn many(&self) -> &Many {
+        &self.functions.many
     }
 }
 

@@ -34,7 +34,7 @@ mod matmul;
 pub use activations::{ActivationStrip, Activations};
 pub use attention::{Factors, Size};
 pub use codes::codes_scratch_bytes;
-pub use isa::{Isa, Kernels};
+pub use isa::{Isa, Kernels, Product};
 pub use matmul::{MatmulScratch, gated, matmul};
 pub use product::Compute;
 pub use threads::Threads;

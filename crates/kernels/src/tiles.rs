@@ -55,7 +55,21 @@ impl TokenTile {
     }
 }
 
-/// The two steps of a product with many tokens. Each may be called only on a CPU that has the table's instruction set.
+/// How an instruction set multiplies rows with many tokens, in two steps. All of it may be called only on a CPU that
+/// has the instruction set.
+pub(crate) enum Many {
+    /// Each row with one token after the other.
+    OneByOne {
+        /// Spells a row as [`Quant::strip`] does.
+        spell: unsafe fn(Quant, Row<'_>, &mut [Strip]),
+        /// A spelled row with a token.
+        dot: unsafe fn(Quant, &[Strip], &[ActivationStrip]) -> f32,
+    },
+    /// Each row with tokens side by side.
+    Tiles(Tiles),
+}
+
+/// See [`Many::Tiles`].
 pub(crate) struct Tiles {
     /// Spells a row as codes of the kind `multiply` takes, which need not be those of [`Quant::strip`].
     pub spell: unsafe fn(Quant, Row<'_>, &mut [Strip]),

@@ -7,6 +7,7 @@
 
 mod answer;
 mod figures;
+mod arithmetic;
 mod report;
 mod plot;
 
@@ -22,8 +23,9 @@ use answer::{Prompts, answer};
 use figures::{Arm, Costs, Round};
 
 pub fn bench(args: &BenchArgs) -> Result<()> {
+    let Some(model) = &args.model else { return arithmetic::bench(args) };
     check(args)?;
-    let path = models::resolve(&args.model)?;
+    let path = models::resolve(model)?;
     let opened = Opened::read(&path)?;
     let mut prompts = prompts(args, &opened)?;
     let mut options = args.engine.options();

@@ -35,7 +35,7 @@ impl Report {
         let drive: Option<Vec<f64>> =
             rounds.iter().map(|round| round.drive.map(|rate| rate as f64)).collect();
         Self {
-            model: args.model.clone(),
+            model: args.model.clone().unwrap_or_default(),
             arms,
             prompt_tokens: args.prompt_tokens,
             tokens: args.tokens,

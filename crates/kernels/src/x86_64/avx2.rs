@@ -10,24 +10,72 @@ use crate::activations::ActivationStrip;
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn dot_codes(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f32 {
     let mut strip = Strip::ZERO;
-    let mut sums = [_mm256_setzero_ps(); 2];
-    let (sixteen, minima) = (quant.strip_group() == Some(Group::Sixteen), quant.has_minima());
+    let mut sums = Sums::new(quant);
     for (index, x) in x.iter().enumerate() {
         quant.strip(row, index, &mut strip);
         // SAFETY: this function has the instruction set.
+        unsafe { sums.add(&strip, x) };
+    }
+    // SAFETY: as above.
+    unsafe { sums.fold() }
+}
+
+/// See [`crate::tiles::Many::OneByOne`].
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn spell(quant: Quant, row: Row<'_>, out: &mut [Strip]) {
+    crate::integer::spell(quant, row, out);
+}
+
+/// See [`crate::tiles::Many::OneByOne`].
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn dot_spelled(quant: Quant, row: &[Strip], x: &[ActivationStrip]) -> f32 {
+    let mut sums = Sums::new(quant);
+    for (strip, x) in row.iter().zip(x) {
+        // SAFETY: this function has the instruction set.
+        unsafe { sums.add(strip, x) };
+    }
+    // SAFETY: as above.
+    unsafe { sums.fold() }
+}
+
+/// The lanes of a sum in progress; only the first register for groups of 32.
+struct Sums {
+    lanes: [__m256; 2],
+    sixteen: bool,
+    minima: bool,
+}
+
+impl Sums {
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn new(quant: Quant) -> Self {
+        let sixteen = quant.strip_group() == Some(Group::Sixteen);
+        Self { lanes: [_mm256_setzero_ps(); 2], sixteen, minima: quant.has_minima() }
+    }
+
+    #[inline(always)]
+    unsafe fn add(&mut self, strip: &Strip, x: &ActivationStrip) {
+        // SAFETY: the caller has the instruction set.
         unsafe {
-            match (sixteen, minima) {
-                (false, false) => add_strip::<false, false>(&strip, x, &mut sums),
-                (false, true) => add_strip::<false, true>(&strip, x, &mut sums),
-                (true, false) => add_strip::<true, false>(&strip, x, &mut sums),
-                (true, true) => add_strip::<true, true>(&strip, x, &mut sums),
+            match (self.sixteen, self.minima) {
+                (false, false) => add_strip::<false, false>(strip, x, &mut self.lanes),
+                (false, true) => add_strip::<false, true>(strip, x, &mut self.lanes),
+                (true, false) => add_strip::<true, false>(strip, x, &mut self.lanes),
+                (true, true) => add_strip::<true, true>(strip, x, &mut self.lanes),
             }
         }
     }
-    let eight = if sixteen { _mm256_add_ps(sums[0], sums[1]) } else { sums[0] };
-    let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
-    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+
+    #[inline(always)]
+    unsafe fn fold(self) -> f32 {
+        // SAFETY: the caller has the instruction set.
+        unsafe {
+            let [low, high] = self.lanes;
+            let eight = if self.sixteen { _mm256_add_ps(low, high) } else { low };
+            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
 }
 
 /// Adds the products of one strip to the lanes.

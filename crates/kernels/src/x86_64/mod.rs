@@ -2,6 +2,8 @@
 
 mod lanes;
 
+pub(crate) mod peak;
+
 pub(crate) mod avx2;
 pub(crate) mod avx512;
 
