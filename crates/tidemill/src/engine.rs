@@ -85,7 +85,7 @@ impl Engine {
         reading.note = reading.note.or(note);
         let mut engine = Self::assemble(manifest, decoder, disk, plan, &options.expert_policy)?;
         engine.reading = reading;
-        engine._governor = Governor::start(engine.pool.bound(), plan.pool)?;
+        engine._governor = Governor::start(engine.pool.bound(), plan.pool, plan.kv + plan.scratch)?;
         Ok(engine)
     }
 

@@ -26,14 +26,15 @@ pub(crate) struct Governor {
 const PERIOD: Duration = Duration::from_millis(25);
 
 impl Governor {
-    /// Starts to govern a pool that the plan gives `plan` bytes. Where the system does not tell what is left there is
-    /// nothing to go by, and the plan stands.
-    pub fn start(bound: Arc<Bound>, plan: u64) -> Result<Option<Self>> {
-        let Some(limit) = machine::memory_limit().filter(|_| machine::free_memory().is_some()) else {
+    /// Starts to govern a pool that the plan gives `plan` bytes, before it holds any; `other` bytes of the plan are not
+    /// taken yet either. Where the system does not tell what is left there is nothing to go by, and the plan stands.
+    pub fn start(bound: Arc<Bound>, plan: u64, other: u64) -> Result<Option<Self>> {
+        let Some((limit, free)) = machine::memory_limit().zip(machine::free_memory()) else {
             return Ok(None);
         };
         let (end, ended) = channel::<()>();
-        let mut rule = Rule::new(plan, limit);
+        let mut rule = Rule::new(plan, limit, free.saturating_sub(other));
+        bound.set(rule.bound);
         let watch = move || {
             let mut before = Look::now();
             // Nothing is ever sent: the channel ends with the governor.
@@ -91,8 +92,10 @@ const STEP_PART: u64 = 32;
 const FAULTS: u64 = 32;
 
 impl Rule {
-    fn new(plan: u64, limit: u64) -> Self {
-        Self { plan, reserve: limit / RESERVE_PART, bound: plan, calm: 0 }
+    /// Whatever the plan says, what is not free is not to be had.
+    fn new(plan: u64, limit: u64, free: u64) -> Self {
+        let reserve = limit / RESERVE_PART;
+        Self { plan, reserve, bound: plan.min(free.saturating_sub(reserve)), calm: 0 }
     }
 
     /// The bound from now on, of a pool that holds `held` bytes.
@@ -131,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_pool_gives_way_to_neighbours_and_grows_back_when_they_are_gone() {
-        let mut rule = Rule::new(PLAN, LIMIT);
+        let mut rule = Rule::new(PLAN, LIMIT, 2000);
         let before = look(500);
         assert_eq!(rule.bound(&before, &look(100), PLAN), PLAN, "the reserve is free");
         assert_eq!(rule.bound(&before, &look(40), PLAN), PLAN - 60);
@@ -145,6 +148,7 @@ mod tests {
             rule.bound(&before, &look(900), 0);
         }
         assert_eq!(rule.bound(&before, &look(900), 0), PLAN);
+        assert_eq!(Rule::new(PLAN, LIMIT, 700).bound, 600, "the plan counted on more than there is");
     }
 
     #[test]
@@ -152,10 +156,10 @@ mod tests {
         let before = Look::default();
         let thrashing = |free| [Look { faults: 100, ..look(free) }, Look { stall: 9_000, ..look(free) }];
         for now in thrashing(200) {
-            assert_eq!(Rule::new(PLAN, LIMIT).bound(&before, &now, 600), 570);
+            assert_eq!(Rule::new(PLAN, LIMIT, 2000).bound(&before, &now, 600), 570);
         }
         for now in thrashing(900) {
-            assert_eq!(Rule::new(PLAN, LIMIT).bound(&before, &now, 600), PLAN);
+            assert_eq!(Rule::new(PLAN, LIMIT, 2000).bound(&before, &now, 600), PLAN);
         }
     }
 }
