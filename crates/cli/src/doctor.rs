@@ -50,11 +50,12 @@ pub fn doctor(args: &DoctorArgs) -> Result<()> {
     text += &format!("drive         {}\n", args.dir.display());
     for Measured { io, drive } in &drives {
         text += &format!(
-            "  {:<9} {:>9} x {:<2} {:>10}/s\n",
+            "  {:<9} {:>9} x {:<2} {:>10}/s{}\n",
             io.name(),
             ByteSize(drive.read_size).to_string(),
             drive.depth,
-            ByteSize(drive.bytes_per_second).to_string()
+            ByteSize(drive.bytes_per_second).to_string(),
+            if drive.proven { "" } else { "   not all of it from a drive" }
         );
     }
     text += "\n";
@@ -81,13 +82,13 @@ fn drives(folder: &Path, quiet: bool) -> Result<(Vec<Measured>, Option<String>)>
             measured.push(Measured { io: Io::Direct, drive });
         }
     }
-    let (size, depth) = (4 << 20, 8);
-    let drive = probe::drive(
-        Files::open(paths, Io::Buffered)?,
-        &ScratchFile::records(size),
-        &probe::whole_reads(Io::Buffered, depth),
-    )?;
-    measured.push(Measured { io: Io::Buffered, drive });
+    for (size, depth) in READS {
+        let files = Files::open(paths, Io::Buffered)?;
+        files.forget_cached();
+        let setting = probe::whole_reads(Io::Buffered, *depth);
+        let drive = probe::drive(files, &ScratchFile::records(*size), &setting)?;
+        measured.push(Measured { io: Io::Buffered, drive });
+    }
     Ok((measured, note))
 }
 
@@ -98,6 +99,7 @@ fn row(folder: &Path, Measured { io, drive }: &Measured) -> Value {
         "read_size": drive.read_size,
         "depth": drive.depth,
         "bytes_per_second": drive.bytes_per_second,
+        "from_drive": drive.proven,
     })
 }
 
@@ -119,15 +121,28 @@ fn advice(drives: &[Measured], note: Option<&str>, limit: Option<u64>, memlock: 
         (None, Some(note)) => advice.push(format!("Reads go through the page cache here: {note}.")),
         (None, None) => {}
     }
-    advice.push(
-        "The buffered figure is of a file just written: it is the page cache's, not the drive's.".to_owned(),
-    );
+    let buffered = drives.iter().filter(|m| m.io == Io::Buffered).max_by_key(|m| m.drive.bytes_per_second);
+    if let (Some(direct), Some(buffered)) = (best, buffered)
+        && direct.drive.proven
+        && buffered.drive.proven
+    {
+        let ratio = direct.drive.bytes_per_second as f64 / buffered.drive.bytes_per_second.max(1) as f64;
+        let (faster, ratio) = if ratio < 1.0 { ("through", 1.0 / ratio) } else { ("past", ratio) };
+        advice.push(format!("Reading {faster} the page cache is {ratio:.1} times as fast here."));
+    }
+    if best.is_some_and(|direct| !direct.drive.proven) {
+        advice.push(
+            "The system takes direct reads but does not count them as a drive's: memory may serve them."
+                .to_owned(),
+        );
+    }
     if let Some(limit) = limit {
         advice.push(format!("Without --memory a run takes up to {}.", ByteSize(limit / 4 * 3)));
     }
     if memlock.is_some_and(|limit| limit < 1 << 30) {
         advice.push(
-            "The limit on locked memory is low (ulimit -l); nothing here needs it raised yet.".to_owned(),
+            "The limit on locked memory is low (ulimit -l); nothing here locks memory, so it may stay."
+                .to_owned(),
         );
     }
     advice

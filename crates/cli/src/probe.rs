@@ -70,6 +70,8 @@ pub struct Drive {
     pub read_size: u64,
     pub depth: usize,
     pub bytes_per_second: u64,
+    /// Whether the bytes came from a drive, by the kernel's count.
+    pub proven: bool,
 }
 
 /// What the drive under an opened model gives for reads of its experts, past the page cache: the best of the usual
@@ -125,7 +127,8 @@ pub fn drive(files: Files, records: &[Vec<Extent>], setting: &Setting) -> Result
     let depth = setting.depth.min(usize::try_from(fit).unwrap_or(usize::MAX)).max(1);
     let (disk, _) = disk::start(Arc::new(files), setting)?;
     let measured = measure(disk.as_ref(), &mut Walk::new(records), depth, DRIVE_TIME)?;
-    Ok(Drive { read_size, depth: setting.depth, bytes_per_second: measured.bytes_per_second() })
+    let bytes_per_second = measured.bytes_per_second();
+    Ok(Drive { read_size, depth: setting.depth, bytes_per_second, proven: measured.is_proven() })
 }
 
 /// A file of its own to read, removed in the end.

@@ -89,6 +89,9 @@ impl Summary {
             format!("hit rate {hit_rate:.1} %"),
             format!("waited {:.2} s", (end.pool.wait - self.pool_before.wait).as_secs_f64()),
         ];
+        if end.pool.longest_wait.as_secs() >= 5 {
+            parts.push(format!("the drive once took {:.0} s", end.pool.longest_wait.as_secs_f64()));
+        }
         if let Some(bytes) = end.drive_bytes {
             parts.push(format!("{} from the drive ({})", ByteSize(bytes), end.io));
         }
@@ -135,6 +138,7 @@ impl Summary {
             "expert_hits": hits,
             "expert_misses": misses,
             "expert_waits_seconds": (end.pool.wait - self.pool_before.wait).as_secs_f64(),
+            "longest_wait_seconds": end.pool.longest_wait.as_secs_f64(),
             "expert_retries": end.pool.retries - self.pool_before.retries,
             "drive_bytes_per_second": end.drive_rate,
             "drive_utilisation": self.utilisation(end),

@@ -113,7 +113,7 @@ impl Files {
     }
 
     /// Gives up what the page cache holds of the files, as far as the system follows.
-    pub(crate) fn forget_cached(&self) {
+    pub fn forget_cached(&self) {
         self.files.iter().for_each(|file| direct::forget_cached(&file.file));
     }
 

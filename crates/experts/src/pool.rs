@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use base::{AlignedBuf, Context, Error, ExpertId, ExpertKey, LayerId, Result};
+use base::{AlignedBuf, Context, Error, ExpertId, ExpertKey, Kind, LayerId, Result};
 use disk::{Completion, Disk, Priority, ReadRequest};
 
 use crate::banks::{Banks, Place};
@@ -27,6 +27,7 @@ pub struct ExpertPool {
     banks: Banks,
     shelves: Vec<Shelf>,
     cancel: Arc<AtomicBool>,
+    give_up: Duration,
     bound: Arc<Bound>,
     last_layer: Option<LayerId>,
     requests: u64,
@@ -35,6 +36,10 @@ pub struct ExpertPool {
 
 /// How often a blocked caller looks at the cancel flag.
 const CANCEL_POLL: Duration = Duration::from_millis(50);
+
+/// How long a caller waits for a read before the drive counts as hung. Drives that recover do so when the system's own
+/// limit of 30 seconds a command has passed, and the command was given again.
+const GIVE_UP: Duration = Duration::from_secs(75);
 
 impl ExpertPool {
     /// An empty pool of at most `budget_bytes`; buffers are made as they are first needed.
@@ -57,6 +62,7 @@ impl ExpertPool {
             banks: Banks::new(layers, shelf_of_layers(&classes, catalogue.layers() as usize)),
             shelves,
             cancel: Arc::default(),
+            give_up: GIVE_UP,
             bound: Arc::new(Bound::new(budget_bytes)),
             last_layer: None,
             requests: 0,
@@ -85,6 +91,11 @@ impl ExpertPool {
             }
         }
         Ok(())
+    }
+
+    /// How long a request waits for a read before it fails with [`Kind::Io`](base::Kind::Io): 75 seconds if nobody says.
+    pub fn give_up_after(&mut self, time: Duration) {
+        self.give_up = time;
     }
 
     /// What the pool may hold, for another thread to set. It begins with the whole budget.
@@ -191,6 +202,9 @@ impl ExpertPool {
             if self.cancel.load(Ordering::Relaxed) {
                 break Err(Error::cancelled());
             }
+            if start.elapsed() > self.give_up {
+                break Err(err_hung(self.give_up));
+            }
             self.obey();
             self.disk.flush();
             match self.landings.1.recv_timeout(CANCEL_POLL) {
@@ -200,6 +214,7 @@ impl ExpertPool {
             }
         };
         self.stats.wait += start.elapsed();
+        self.stats.longest_wait = self.stats.longest_wait.max(start.elapsed());
         landed
     }
 
@@ -278,6 +293,10 @@ impl ExpertPool {
         let buffer = Arc::into_inner(buffer);
         Some(buffer.unwrap_or_else(|| panic!("the policy gave up {victim}, which is leased")))
     }
+}
+
+fn err_hung(time: Duration) -> Error {
+    Error::new(Kind::Io, format!("no read has ended for {} s: the drive hangs", time.as_secs()))
 }
 
 /// What a request finds.

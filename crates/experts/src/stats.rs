@@ -27,6 +27,8 @@ pub struct PoolStats {
     pub given_back_bytes: u64,
     /// Time callers were blocked with no expert ready.
     pub wait: Duration,
+    /// The longest of these times.
+    pub longest_wait: Duration,
     /// The budget the pool was given.
     pub budget_bytes: u64,
     /// What it can hold: the budget in whole slots, or every expert.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread;
+use std::time::Duration;
 
 use base::{ExpertId, Kind, LayerId};
 use disk::{Completion, Counters, Disk, Fault, Files, Io, MemoryDisk, ReadRequest, ThreadedDisk};
@@ -292,6 +293,22 @@ fn a_wait_for_a_read_that_hangs_can_be_cancelled_and_the_read_may_still_land() {
     memory.flush();
     assert_eq!(use_experts(&mut pool, &model, 1, &[4]), [4], "what is ready needs no wait");
     assert_eq!((pool.stats().hits, pool.stats().reads), (1, 1));
+}
+
+#[test]
+fn a_read_that_hangs_is_an_error_in_the_end_and_the_pool_goes_on_once_it_lands() {
+    let model = Model::uniform(3, 8);
+    let memory = Arc::new(model.disk(1).with_fault(0, Fault::Stall));
+    let mut pool = ExpertPool::new(&model, memory.clone(), model.budget(2), lru()).unwrap();
+    pool.give_up_after(Duration::ZERO);
+    let error = take_all(pool.request(LayerId(1), &wants([4])).unwrap(), &model, 1).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.to_string().as_str()),
+        (Kind::Io, "no read has ended for 0 s: the drive hangs")
+    );
+    memory.resume();
+    memory.flush();
+    assert_eq!(use_experts(&mut pool, &model, 1, &[4]), [4]);
 }
 
 #[test]
