@@ -43,6 +43,10 @@ pub enum Command {
     Logits(LogitsArgs),
     /// Measure perplexity on a text, or the divergence from another model
     Eval(EvalArgs),
+    /// Answer one prompt, and record which experts each layer used
+    Trace(TraceArgs),
+    /// Replay a trace against every eviction policy and pool size
+    Simulate(SimulateArgs),
     /// Look at this machine: memory, instruction sets, drive, limits
     Doctor(DoctorArgs),
     /// Measure prefill and decode beside what this machine's drive and memory allow
@@ -288,6 +292,37 @@ pub struct RunArgs {
     pub sampling: SamplingArgs,
     #[command(flatten)]
     pub engine: EngineArgs,
+}
+
+/// `tidemill trace`.
+#[derive(ClapArgs)]
+#[command(after_help = "\
+Examples:
+  tidemill trace demo --out demo.trace.jsonl
+  tidemill trace ~/models/Kimi-K2.5 \"Explain tides to a child.\" --memory 48GiB --out tides.trace.jsonl
+  tidemill simulate tides.trace.jsonl")]
+pub struct TraceArgs {
+    /// Where to write the trace, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// `tidemill simulate`.
+#[derive(ClapArgs)]
+pub struct SimulateArgs {
+    /// A trace: of `tidemill trace`, `{\"tok\", \"layers\"}` lines (*.jsonl), or route_trace v1 (*.csv)
+    pub trace: PathBuf,
+    /// One policy beside the clairvoyant optimum [default: all]
+    #[arg(long, value_name = "NAME", value_parser = policies())]
+    pub policy: Option<String>,
+    /// Draw hit rate against pool size
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to print at the end.

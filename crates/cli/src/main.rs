@@ -9,7 +9,11 @@ mod terminal;
 mod models;
 mod session;
 mod summary;
+mod recorder;
 mod run;
+mod traces;
+mod curves;
+mod simulate;
 mod chat;
 mod inspect;
 mod tokenize;
@@ -46,6 +50,8 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Tokenize(args) => tokenize::tokenize(&args),
         Command::Logits(args) => logits::logits(&args),
         Command::Eval(args) => eval::eval(&args),
+        Command::Trace(args) => run::trace(&args),
+        Command::Simulate(args) => simulate::simulate(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Synth(args) => synth::synth(&args),
         Command::Bench(args) => bench::bench(&args),

@@ -1,11 +1,14 @@
 //! `tidemill run`: one prompt, one answer.
 
+use std::path::Path;
+
 use base::{Error, Result, TokenId};
 use text::Message;
 use tidemill::Opened;
 
-use crate::args::{RunArgs, Stats};
+use crate::args::{RunArgs, Stats, TraceArgs};
 use crate::models::{self, DEMO};
+use crate::recorder::Recorder;
 use crate::session::{self, Ask, Voice, answer};
 use crate::summary::Summary;
 use crate::terminal;
@@ -20,6 +23,15 @@ enum Prompt {
 }
 
 pub fn run(args: &RunArgs) -> Result<()> {
+    run_and_record(args, None)
+}
+
+/// `tidemill trace`: the same, and which experts it used.
+pub fn trace(args: &TraceArgs) -> Result<()> {
+    run_and_record(&args.run, Some(&args.out))
+}
+
+fn run_and_record(args: &RunArgs, out: Option<&Path>) -> Result<()> {
     let (model, prompt) = what(args)?;
     let quiet = args.engine.quiet || args.json;
     let opened = Opened::read(&models::resolve(&model)?)?;
@@ -45,6 +57,8 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let mut engine = models::load(opened, plan, &options, quiet)?;
     models::interrupt(&engine)?;
 
+    let recorder =
+        out.map(|out| Recorder::start(out, &model, &mut engine, &options.expert_policy)).transpose()?;
     let mut summary = Summary::start(&engine, &sampling, tokens.len());
     if let Prompt::Raw(text) = &prompt
         && !quiet
@@ -56,6 +70,9 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let print = &mut |piece: &str| if args.json { Ok(()) } else { terminal::answer(piece) };
     let answer = answer(&mut engine, &voice, ask, print)?;
     summary.end(&engine, &answer);
+    if let Some(recorder) = recorder {
+        recorder.finish(&mut engine)?;
+    }
 
     if args.json {
         terminal::json(&summary.json())?;

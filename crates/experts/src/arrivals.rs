@@ -2,21 +2,23 @@
 
 use std::collections::VecDeque;
 
-use base::{ByteSize, Error, ExpertId, ExpertKey, LayerId, Result};
+use base::{ByteSize, Error, ExpertId, LayerId, Result};
 
 use crate::lease::Lease;
-use crate::pool::{ExpertPool, Found, Landing};
+use crate::pool::{ExpertPool, Landing, Opened, Unread};
 
 impl ExpertPool {
     /// Asks for `experts` of `layer`, each listed once with the number of tokens that use it, and starts reading
     /// those that are missing.
     ///
-    /// Layers are expected in ascending order within a pass through the model: a layer that is not above the last
-    /// one begins a new pass, by which policies tell the time. [`Kind::Input`](base::Kind::Input) when an expert is
+    /// Policies tell the time by the requests of each layer. [`Kind::Input`](base::Kind::Input) when an expert is
     /// listed twice or does not exist.
     pub fn request(&mut self, layer: LayerId, experts: &[(ExpertId, u32)]) -> Result<Arrivals<'_>> {
-        self.open_request(layer, experts)?;
-        Arrivals::start(self, layer, experts)
+        let Opened { hits, reading, unread } = self.open_request(layer, experts)?;
+        let landed = VecDeque::new();
+        let mut arrivals = Arrivals { pool: self, layer, hits, landed, reading, unread, failure: None };
+        arrivals.read_ahead()?;
+        Ok(arrivals)
     }
 }
 
@@ -31,35 +33,12 @@ pub struct Arrivals<'pool> {
     landed: VecDeque<Lease>,
     /// Reads in flight that this request waits for.
     reading: usize,
-    /// Missing experts and their tokens, not being read yet, in file order.
-    unread: VecDeque<(ExpertId, u32)>,
+    /// Missing experts, not being read yet, in file order.
+    unread: VecDeque<Unread>,
     failure: Option<Error>,
 }
 
-/// Most experts of one request that are on their way or landed and not yet taken. More reads in flight do not make a
-/// drive faster, and would evict at once what a long prompt, taking its experts one by one, need not evict at all.
-/// For the same reason they occupy at most half of the slots.
-const AHEAD: usize = 32;
-
-impl<'pool> Arrivals<'pool> {
-    /// Leases what is resident and starts reading what is not.
-    fn start(pool: &'pool mut ExpertPool, layer: LayerId, experts: &[(ExpertId, u32)]) -> Result<Self> {
-        let (hits, landed, unread) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
-        let mut arrivals = Self { pool, layer, hits, landed, reading: 0, unread, failure: None };
-        for (expert, tokens) in experts {
-            match arrivals.pool.find(ExpertKey { layer, expert: *expert }, *tokens) {
-                Found::Resident(lease) => arrivals.hits.push_back(lease),
-                Found::Reading => arrivals.reading += 1,
-                Found::Absent => arrivals.unread.push_back((*expert, *tokens)),
-            }
-        }
-        let pool = &*arrivals.pool;
-        let unread = arrivals.unread.make_contiguous();
-        unread.sort_by_cached_key(|(expert, _)| pool.file_order(ExpertKey { layer, expert: *expert }));
-        arrivals.read_ahead()?;
-        Ok(arrivals)
-    }
-
+impl Arrivals<'_> {
     /// The next expert, blocking until there is one; `None` when all were handed out.
     ///
     /// A failed read is an error naming file, expert and layer, and remains the answer from then on.
@@ -83,6 +62,9 @@ impl<'pool> Arrivals<'pool> {
                 return Ok(None);
             }
             if !self.pool.is_reading(self.layer) {
+                if self.pool.make_room(self.layer)? {
+                    continue;
+                }
                 return Err(self.err_all_leased());
             }
             let completion = self.pool.wait()?;
@@ -100,11 +82,11 @@ impl<'pool> Arrivals<'pool> {
         self.reading -= 1;
     }
 
-    /// Starts as many reads as [`AHEAD`] and the slots allow, in file order.
+    /// Starts as many reads as the window and the slots allow, in file order.
     fn read_ahead(&mut self) -> Result<()> {
-        while let Some((expert, tokens)) = self.unread.front().copied()
-            && self.reading + self.landed.len() < (self.pool.slots(self.layer) / 2).clamp(1, AHEAD)
-            && self.pool.start_read(ExpertKey { layer: self.layer, expert }, tokens)?
+        while let Some(unread) = self.unread.front().copied()
+            && self.reading + self.landed.len() < self.pool.window(self.layer)
+            && self.pool.start_read(unread)?
         {
             self.unread.pop_front();
             self.reading += 1;
@@ -119,5 +101,12 @@ impl<'pool> Arrivals<'pool> {
             self.layer.0,
             self.unread.len()
         ))
+    }
+}
+
+impl Drop for Arrivals<'_> {
+    /// What was not asked of the disk yet will not be.
+    fn drop(&mut self) {
+        self.unread.drain(..).for_each(|unread| self.pool.forsake(unread));
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use base::{AlignedBuf, Error, ExpertId, ExpertKey, LayerId, Result};
 use disk::Layout;
 
+use crate::roster::Standing;
+
 /// A dense table of experts: what a pool knows of each is an index away.
 pub(crate) struct Banks {
     /// [layers][experts]
@@ -20,10 +22,11 @@ pub(crate) struct Entry {
 
 pub(crate) enum Place {
     Absent,
-    /// On its way, for the request of that number (an earlier one than the latest: abandoned).
+    /// On its way, for the request of that number (an earlier one than the latest: abandoned), to stay or to be used
+    /// and given up.
     Reading {
         request: u64,
-        tokens: u32,
+        stays: bool,
     },
     Resident(Arc<AlignedBuf>),
 }
@@ -52,6 +55,12 @@ impl Banks {
         Ok(())
     }
 
+    /// Every layer that has experts.
+    pub fn layers(&self) -> impl Iterator<Item = LayerId> {
+        let full = self.entries.iter().enumerate().filter(|(_, entries)| !entries.is_empty());
+        full.map(|(index, _)| LayerId(index as u32))
+    }
+
     /// The shelf that holds the layer's experts.
     pub fn shelf(&self, layer: LayerId) -> usize {
         self.shelves[layer.0 as usize]
@@ -67,6 +76,15 @@ impl Banks {
 }
 
 impl Entry {
+    /// How a request finds it.
+    pub fn standing(&self) -> Standing {
+        match self.place {
+            Place::Resident(_) => Standing::Hit,
+            Place::Reading { .. } => Standing::Late,
+            Place::Absent => Standing::Miss,
+        }
+    }
+
     /// Resident, and no lease shares the buffer. Leases are made by the pool alone, so the answer stays true.
     pub fn is_evictable(&self) -> bool {
         matches!(&self.place, Place::Resident(buffer) if Arc::strong_count(buffer) == 1)

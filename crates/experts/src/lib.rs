@@ -17,6 +17,7 @@ mod bound;
 
 pub mod policy;
 
+mod roster;
 mod banks;
 mod shelf;
 
@@ -24,11 +25,13 @@ mod pool;
 
 mod arrivals;
 
+pub mod simulate;
+
 pub use arrivals::Arrivals;
 pub use bound::Bound;
 pub use catalogue::Catalogue;
 pub use lease::Lease;
 pub use policy::{EvictionPolicy, Policy};
-pub use pool::ExpertPool;
+pub use pool::{ExpertPool, Watch};
 pub use shelf::{PoolNeeds, needs};
 pub use stats::PoolStats;

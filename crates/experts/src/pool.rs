@@ -4,12 +4,13 @@
 //! reference count whatever the pool's size. Reads in flight own their buffers; when one lands its expert becomes
 //! resident, whether or not anybody still waits for it, so a request can be dropped at any time.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use base::{AlignedBuf, Context, Error, ExpertId, ExpertKey, Kind, LayerId, Result};
+use base::{Context, Error, ExpertId, ExpertKey, Kind, LayerId, Result};
 use disk::{Completion, Disk, Priority, ReadRequest};
 
 use crate::banks::{Banks, Place};
@@ -17,7 +18,8 @@ use crate::bound::Bound;
 use crate::catalogue::Catalogue;
 use crate::lease::Lease;
 use crate::policy::Policy;
-use crate::shelf::{Shelf, arrange, lay_out_all, shelf_of_layers};
+use crate::roster::{Standing, Wanted};
+use crate::shelf::{Shelf, ShelfSize, arrange, lay_out_all, shelf_of_layers};
 use crate::stats::PoolStats;
 
 /// A bounded set of resident experts. Resident, leased and in flight together never exceed the budget.
@@ -29,10 +31,13 @@ pub struct ExpertPool {
     cancel: Arc<AtomicBool>,
     give_up: Duration,
     bound: Arc<Bound>,
-    last_layer: Option<LayerId>,
+    watch: Option<Watch>,
     requests: u64,
     stats: PoolStats,
 }
+
+/// Hears every request: the layer, and its experts in the order in which they are settled, each with its number of tokens.
+pub type Watch = Box<dyn FnMut(LayerId, &[(ExpertId, u32)]) + Send>;
 
 /// How often a blocked caller looks at the cancel flag.
 const CANCEL_POLL: Duration = Duration::from_millis(50);
@@ -55,7 +60,7 @@ impl ExpertPool {
         let layers = lay_out_all(catalogue)?;
         let classes = arrange(&layers, budget_bytes)?;
         let shelves: Vec<Shelf> = classes.iter().map(|class| Shelf::new(class, (policy.make)())).collect();
-        let capacity_bytes = shelves.iter().map(|shelf| (shelf.slots * shelf.slot_bytes) as u64).sum();
+        let capacity_bytes = shelves.iter().map(|shelf| (shelf.roster.slots * shelf.slot_bytes) as u64).sum();
         Ok(Self {
             disk,
             landings: mpsc::channel(),
@@ -64,7 +69,7 @@ impl ExpertPool {
             cancel: Arc::default(),
             give_up: GIVE_UP,
             bound: Arc::new(Bound::new(budget_bytes)),
-            last_layer: None,
+            watch: None,
             requests: 0,
             stats: PoolStats { budget_bytes, capacity_bytes, ..PoolStats::default() },
         })
@@ -74,6 +79,11 @@ impl ExpertPool {
     /// [`Kind::Cancelled`](base::Kind::Cancelled) instead of blocking.
     pub fn cancel_with(&mut self, flag: Arc<AtomicBool>) {
         self.cancel = flag;
+    }
+
+    /// How long a request waits for a read before it fails with [`Kind::Io`](base::Kind::Io): 75 seconds if nobody says.
+    pub fn give_up_after(&mut self, time: Duration) {
+        self.give_up = time;
     }
 
     /// Gives up every resident expert, so that the next request finds the pool as empty as the first one did.
@@ -86,21 +96,28 @@ impl ExpertPool {
             let _ = self.settle(completion); // nobody waits for it
         }
         for shelf in 0..self.shelves.len() {
-            while let Some(buffer) = self.evict(shelf) {
-                self.shelves[shelf].free.push(buffer);
-            }
+            while self.evict(shelf) {}
         }
         Ok(())
-    }
-
-    /// How long a request waits for a read before it fails with [`Kind::Io`](base::Kind::Io): 75 seconds if nobody says.
-    pub fn give_up_after(&mut self, time: Duration) {
-        self.give_up = time;
     }
 
     /// What the pool may hold, for another thread to set. It begins with the whole budget.
     pub fn bound(&self) -> Arc<Bound> {
         self.bound.clone()
+    }
+
+    /// Lets `watch` hear every request from now on; `None` ends it.
+    pub fn watch(&mut self, watch: Option<Watch>) {
+        self.watch = watch;
+    }
+
+    /// How many experts each shelf holds, and of which layers: what a [`Replay`](crate::simulate::Replay) starts from.
+    pub fn shelves(&self) -> Vec<ShelfSize> {
+        let size = |(index, shelf): (usize, &Shelf)| {
+            let layers = self.banks.layers().filter(|layer| self.banks.shelf(*layer) == index).collect();
+            ShelfSize { slots: shelf.roster.slots, layers }
+        };
+        self.shelves.iter().enumerate().map(size).collect()
     }
 
     /// What was done so far, and what is held now.
@@ -109,10 +126,9 @@ impl ExpertPool {
         stats.retries = self.disk.counters().retries;
         for shelf in &self.shelves {
             let slot_bytes = shelf.slot_bytes as u64;
-            let resident = shelf.made - shelf.reading - shelf.free.len();
             stats.allocated_bytes += shelf.made as u64 * slot_bytes;
             stats.in_flight_bytes += shelf.reading as u64 * slot_bytes;
-            stats.resident_bytes += resident as u64 * slot_bytes;
+            stats.resident_bytes += shelf.holding() as u64 * slot_bytes;
         }
         stats
     }
@@ -120,58 +136,84 @@ impl ExpertPool {
 
 /// What a request does with the pool.
 impl ExpertPool {
-    /// Checks a request, gives it the next number, and settles what landed since the last.
-    pub(crate) fn open_request(&mut self, layer: LayerId, experts: &[(ExpertId, u32)]) -> Result<()> {
+    /// Checks a request, gives it the next number, and settles what landed since the last and who makes room. Answers
+    /// with the experts as they were found, in file order, and those of the misses that are to stay.
+    pub(crate) fn open_request(&mut self, layer: LayerId, experts: &[(ExpertId, u32)]) -> Result<Opened> {
         self.banks.check(layer, experts)?;
-        if self.last_layer.is_some_and(|last| layer <= last) {
-            self.shelves.iter_mut().for_each(|shelf| shelf.policy.tick());
-        }
-        self.last_layer = Some(layer);
         self.requests += 1;
         while let Some(completion) = self.landed() {
             // Asked for by a request that was abandoned: a failure is counted, and nobody is left to be told.
             let _ = self.settle(completion);
         }
         self.obey();
-        Ok(())
+        if experts.is_empty() {
+            return Ok(Opened::default());
+        }
+        let mut experts = experts.to_vec();
+        experts.sort_by_cached_key(|(expert, _)| self.file_order(ExpertKey { layer, expert: *expert }));
+        if let Some(watch) = &mut self.watch {
+            watch(layer, &experts);
+        }
+        let find = |(expert, tokens): (ExpertId, u32)| {
+            (expert, tokens, self.banks.entry(ExpertKey { layer, expert }).standing())
+        };
+        let wanted: Vec<Wanted> = experts.into_iter().map(find).collect();
+        let banks = &self.banks;
+        let roster = &mut self.shelves[banks.shelf(layer)].roster;
+        let settled = roster.settle(layer, &wanted, &|key| banks.entry(key).is_evictable());
+        let mut opened = Opened::default();
+        for (expert, _, standing) in wanted {
+            self.find(ExpertKey { layer, expert }, standing, &mut opened);
+        }
+        self.stats.evictions += settled.leaving.len() as u64;
+        for key in settled.leaving.iter().chain(&settled.homeless) {
+            opened.unread.iter_mut().filter(|one| one.key == *key).for_each(|one| one.stays = false);
+            self.give_up(*key);
+        }
+        Ok(opened)
     }
 
-    /// Looks `key` up for the latest request, and counts what it found.
-    pub(crate) fn find(&mut self, key: ExpertKey, tokens: u32) -> Found {
-        let shelf = self.banks.shelf(key.layer);
+    /// Leases a resident, waits for what is on its way, lists what is to be read; and counts it.
+    fn find(&mut self, key: ExpertKey, standing: Standing, opened: &mut Opened) {
         let entry = self.banks.entry_mut(key);
+        match standing {
+            Standing::Hit => self.stats.hits += 1,
+            Standing::Late => self.stats.late_hits += 1,
+            Standing::Miss => self.stats.misses += 1,
+        }
         match &mut entry.place {
             Place::Resident(buffer) => {
-                let lease = Lease::new(key.expert, entry.layout.pieces.clone(), buffer.clone());
-                self.shelves[shelf].policy.touched(key, tokens);
-                self.stats.hits += 1;
-                Found::Resident(lease)
+                opened.hits.push_back(Lease::new(key.expert, entry.layout.pieces.clone(), buffer.clone()));
             }
-            Place::Reading { request, tokens: waiting } => {
+            Place::Reading { request, .. } => {
                 *request = self.requests;
-                *waiting = waiting.saturating_add(tokens);
-                self.stats.late_hits += 1;
-                Found::Reading
+                opened.reading += 1;
             }
-            Place::Absent => {
-                self.stats.misses += 1;
-                Found::Absent
-            }
+            Place::Absent => opened.unread.push_back(Unread { key, stays: true }),
+        }
+    }
+
+    /// Gives up the buffer of a resident, once nobody leases it. One that is not here was only to pass through.
+    fn give_up(&mut self, key: ExpertKey) {
+        let entry = self.banks.entry_mut(key);
+        if let Place::Resident(buffer) = std::mem::replace(&mut entry.place, Place::Absent) {
+            self.shelves[self.banks.shelf(key.layer)].give_up(buffer);
         }
     }
 
     /// Where the expert's first byte lies, for reading in file order.
-    pub(crate) fn file_order(&self, key: ExpertKey) -> impl Ord + use<> {
+    fn file_order(&self, key: ExpertKey) -> impl Ord + use<> {
         self.banks.entry(key).layout.pieces.first().map(|piece| piece.extent)
     }
 
     /// Starts reading an absent expert. `false` when every slot of its shelf is leased or being read to.
-    pub(crate) fn start_read(&mut self, key: ExpertKey, tokens: u32) -> Result<bool> {
-        let shelf = self.banks.shelf(key.layer);
-        let Some(buffer) = self.vacate(shelf).within(|| key)? else { return Ok(false) };
-        self.shelves[shelf].reading += 1;
+    pub(crate) fn start_read(&mut self, unread: Unread) -> Result<bool> {
+        let Unread { key, stays } = unread;
+        let shelf = &mut self.shelves[self.banks.shelf(key.layer)];
+        let Some(buffer) = shelf.spare().within(|| key)? else { return Ok(false) };
+        shelf.reading += 1;
         let entry = self.banks.entry_mut(key);
-        entry.place = Place::Reading { request: self.requests, tokens };
+        entry.place = Place::Reading { request: self.requests, stays };
         let pieces = entry.layout.pieces.clone();
         self.disk.submit(
             ReadRequest { ticket: ticket(key), priority: Priority::Demand, pieces, buffer },
@@ -180,9 +222,51 @@ impl ExpertPool {
         Ok(true)
     }
 
-    /// The slots that the layer shares with those of its shelf.
-    pub(crate) fn slots(&self, layer: LayerId) -> usize {
-        self.shelves[self.banks.shelf(layer)].slots
+    /// A request was dropped before this one's turn came.
+    pub(crate) fn forsake(&mut self, unread: Unread) {
+        if unread.stays {
+            self.shelves[self.banks.shelf(unread.key.layer)].roster.leave(unread.key);
+        }
+    }
+
+    /// Gives up some resident of the layer's shelf for an expert that had no slot. Where all are leased, whoever leases
+    /// them waits for one more: the budget is the bound then.
+    pub(crate) fn make_room(&mut self, layer: LayerId) -> Result<bool> {
+        let shelf = self.banks.shelf(layer);
+        Ok(self.evict(shelf) || self.shelves[shelf].one_more()?)
+    }
+
+    /// Gives up a resident of the shelf that nobody leases, if there is one.
+    fn evict(&mut self, shelf: usize) -> bool {
+        let banks = &self.banks;
+        let roster = &mut self.shelves[shelf].roster;
+        let Some(victim) = roster.any(&|key| banks.entry(key).is_evictable()) else { return false };
+        roster.leave(victim);
+        self.stats.evictions += 1;
+        self.give_up(victim);
+        true
+    }
+
+    /// Gives slots back to the system until the pool holds no more than its bound, as far as experts can be given up.
+    fn obey(&mut self) {
+        let (bound, budget) = (self.bound.bytes(), self.stats.budget_bytes.max(1));
+        let mut held = 0;
+        for shelf in 0..self.shelves.len() {
+            let one = &mut self.shelves[shelf];
+            let share = u128::from(bound.min(budget)) * one.most as u128 / u128::from(budget);
+            one.roster.slots = (share as usize).max(one.most.min(1));
+            while self.shelves[shelf].roster.is_over() && self.evict(shelf) {}
+            let released = self.shelves[shelf].release();
+            let one = &self.shelves[shelf];
+            self.stats.given_back_bytes += (released * one.slot_bytes) as u64;
+            held += (one.made * one.slot_bytes) as u64;
+        }
+        self.bound.tell(held);
+    }
+
+    /// Most experts of one request of that layer to have in flight.
+    pub(crate) fn window(&self, layer: LayerId) -> usize {
+        self.shelves[self.banks.shelf(layer)].roster.window()
     }
 
     /// Whether a read to the layer's shelf is in flight, whoever asked for it.
@@ -224,74 +308,31 @@ impl ExpertPool {
         let key = key(completion.ticket);
         let shelf = &mut self.shelves[self.banks.shelf(key.layer)];
         let entry = self.banks.entry_mut(key);
-        let Place::Reading { request, tokens } = entry.place else {
+        let Place::Reading { request, stays } = entry.place else {
             unreachable!("a read of {key} ended that was never started")
         };
         shelf.reading -= 1;
         let wanted = request == self.requests;
         if let Err(error) = completion.result {
             entry.place = Place::Absent;
-            shelf.free.push(completion.buffer);
+            shelf.give_back(completion.buffer);
+            if stays {
+                shelf.roster.leave(key);
+            }
             self.stats.failed_reads += 1;
             return if wanted { Landing::Failed(error.within(key)) } else { Landing::Unwanted };
         }
         self.stats.reads += 1;
         self.stats.bytes_read += entry.layout.bytes;
         let buffer = Arc::new(completion.buffer);
-        entry.place = Place::Resident(buffer.clone());
-        shelf.policy.inserted(key, tokens);
-        if !wanted {
-            return Landing::Unwanted;
+        let lease = Lease::new(key.expert, entry.layout.pieces.clone(), buffer.clone());
+        if stays {
+            entry.place = Place::Resident(buffer);
+        } else {
+            entry.place = Place::Absent;
+            shelf.give_up(buffer);
         }
-        Landing::Ready(Lease::new(key.expert, entry.layout.pieces.clone(), buffer))
-    }
-
-    /// Gives slots back to the system until the pool holds no more than its bound, as far as experts can be given up.
-    fn obey(&mut self) {
-        let (bound, budget) = (self.bound.bytes(), self.stats.budget_bytes.max(1));
-        let mut held = 0;
-        for shelf in 0..self.shelves.len() {
-            let one = &mut self.shelves[shelf];
-            let share = u128::from(bound.min(budget)) * one.most as u128 / u128::from(budget);
-            one.slots = (share as usize).max(one.most.min(1));
-            while self.shelves[shelf].made > self.shelves[shelf].slots {
-                let buffer = self.shelves[shelf].free.pop().or_else(|| self.evict(shelf));
-                if buffer.is_none() {
-                    break; // the rest is leased or being read to
-                }
-                drop(buffer);
-                self.shelves[shelf].made -= 1;
-                self.stats.given_back_bytes += self.shelves[shelf].slot_bytes as u64;
-            }
-            held += (self.shelves[shelf].made * self.shelves[shelf].slot_bytes) as u64;
-        }
-        self.bound.tell(held);
-    }
-
-    /// An empty buffer of the shelf: a spare one, or that of an expert given up for it.
-    fn vacate(&mut self, shelf: usize) -> Result<Option<AlignedBuf>> {
-        match self.shelves[shelf].spare()? {
-            Some(spare) => Ok(Some(spare)),
-            None => match self.evict(shelf) {
-                // Whoever leases all that the bound allows waits for one more: the budget is the bound then.
-                None if self.shelves[shelf].reading == 0 => self.shelves[shelf].one_more(),
-                found => Ok(found),
-            },
-        }
-    }
-
-    /// The buffer of the expert that the policy gives up; `None` when all of the shelf are leased.
-    fn evict(&mut self, shelf: usize) -> Option<AlignedBuf> {
-        let (shelf, banks) = (&mut self.shelves[shelf], &self.banks);
-        let victim = shelf.policy.victim(&|key| banks.entry(key).is_evictable())?;
-        let place = std::mem::replace(&mut self.banks.entry_mut(victim).place, Place::Absent);
-        let Place::Resident(buffer) = place else {
-            panic!("the policy gave up {victim}, which is not resident")
-        };
-        shelf.policy.removed(victim);
-        self.stats.evictions += 1;
-        let buffer = Arc::into_inner(buffer);
-        Some(buffer.unwrap_or_else(|| panic!("the policy gave up {victim}, which is leased")))
+        if wanted { Landing::Ready(lease) } else { Landing::Unwanted }
     }
 }
 
@@ -299,11 +340,23 @@ fn err_hung(time: Duration) -> Error {
     Error::new(Kind::Io, format!("no read has ended for {} s: the drive hangs", time.as_secs()))
 }
 
-/// What a request finds.
-pub(crate) enum Found {
-    Resident(Lease),
-    Reading,
-    Absent,
+/// A request as the pool finds its experts.
+#[derive(Default)]
+pub(crate) struct Opened {
+    /// Those that are resident.
+    pub hits: VecDeque<Lease>,
+    /// How many are on their way already.
+    pub reading: usize,
+    /// Those to be read, in file order.
+    pub unread: VecDeque<Unread>,
+}
+
+/// An expert to be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unread {
+    pub key: ExpertKey,
+    /// Whether it is resident from then on, or used and given up.
+    pub stays: bool,
 }
 
 /// How a read ended, for the latest request.

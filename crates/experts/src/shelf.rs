@@ -6,11 +6,14 @@
 //! the pool's bound falls are some given back to the system, whole. Where
 //! layers differ in size (quantizers give some of them more bits) every shelf gets the same share of its experts.
 
-use base::{AlignedBuf, ByteSize, Context, Error, Result};
+use std::sync::Arc;
+
+use base::{AlignedBuf, ByteSize, Context, Error, LayerId, Result};
 use disk::{Layout, lay_out};
 
 use crate::catalogue::{Catalogue, keys};
 use crate::policy::EvictionPolicy;
+use crate::roster::Roster;
 
 /// What a pool for some catalogue needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,47 +32,97 @@ pub fn needs(catalogue: &dyn Catalogue) -> Result<PoolNeeds> {
     Ok(PoolNeeds { smallest_bytes, all_bytes })
 }
 
-/// Equal slots, and the policy that ranks the experts in them.
+/// Equal slots, and the rules of who may stay in them.
 pub(crate) struct Shelf {
     /// Bytes of one slot.
     pub slot_bytes: usize,
-    /// How many there may be now.
-    pub slots: usize,
-    /// How many the budget allows.
+    /// How many slots the budget allows; the roster has how many there may be now.
     pub most: usize,
     /// How many buffers were made and not given back.
     pub made: usize,
     /// How many are being read to.
     pub reading: usize,
+    /// Who is resident, and who makes room.
+    pub roster: Roster,
     /// Buffers that hold nothing.
-    pub free: Vec<AlignedBuf>,
-    /// Ranks the residents.
-    pub policy: Box<dyn EvictionPolicy>,
+    free: Vec<AlignedBuf>,
+    /// Buffers of experts that were given up, some of them leased until they have been computed with.
+    leaving: Vec<Arc<AlignedBuf>>,
 }
 
 impl Shelf {
     pub fn new(class: &Class, policy: Box<dyn EvictionPolicy>) -> Self {
-        let Class { slot_bytes, slots, .. } = *class;
-        Self { slot_bytes, slots, most: slots, made: 0, reading: 0, free: Vec::new(), policy }
+        let roster = Roster::new(class.slots, policy);
+        Self {
+            slot_bytes: class.slot_bytes,
+            most: class.slots,
+            made: 0,
+            reading: 0,
+            roster,
+            free: Vec::new(),
+            leaving: Vec::new(),
+        }
     }
 
-    /// A buffer that holds nothing, made now if the shelf has not all of its slots yet.
+    /// A buffer that holds nothing any more: made now if the shelf has not all of its slots yet.
     pub fn spare(&mut self) -> Result<Option<AlignedBuf>> {
-        match self.free.pop() {
-            None if self.made < self.slots => self.one_more(),
-            spare => Ok(spare),
+        match self.unused() {
+            None if self.made < self.roster.slots && self.one_more()? => Ok(self.free.pop()),
+            unused => Ok(unused),
         }
     }
 
-    /// A new buffer, if the budget allows.
-    pub fn one_more(&mut self) -> Result<Option<AlignedBuf>> {
+    /// Makes a buffer, if the budget allows.
+    pub fn one_more(&mut self) -> Result<bool> {
         if self.made >= self.most {
-            return Ok(None);
+            return Ok(false);
         }
-        let buffer = AlignedBuf::zeroed(self.slot_bytes)?;
+        self.free.push(AlignedBuf::zeroed(self.slot_bytes)?);
         self.made += 1;
-        Ok(Some(buffer))
+        Ok(true)
     }
+
+    /// Gives back to the system what is unused, until there are no more buffers than slots. Answers with how many.
+    pub fn release(&mut self) -> usize {
+        let before = self.made;
+        while self.made > self.roster.slots && self.unused().is_some() {
+            self.made -= 1;
+        }
+        before - self.made
+    }
+
+    /// A buffer that was made and holds nothing any more.
+    fn unused(&mut self) -> Option<AlignedBuf> {
+        self.free.pop().or_else(|| {
+            let index = self.leaving.iter().position(|buffer| Arc::strong_count(buffer) == 1)?;
+            Arc::into_inner(self.leaving.swap_remove(index))
+        })
+    }
+
+    /// Takes back a buffer that holds nothing.
+    pub fn give_back(&mut self, buffer: AlignedBuf) {
+        self.free.push(buffer);
+    }
+
+    /// Takes the buffer of an expert that was given up, once nobody leases it.
+    pub fn give_up(&mut self, buffer: Arc<AlignedBuf>) {
+        self.leaving.push(buffer);
+    }
+
+    /// Buffers that hold an expert, leased ones included.
+    pub fn holding(&self) -> usize {
+        let unused = self.leaving.iter().filter(|buffer| Arc::strong_count(buffer) == 1).count();
+        self.made - self.reading - self.free.len() - unused
+    }
+}
+
+/// Slots, and the layers that share them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShelfSize {
+    /// Experts that fit.
+    pub slots: usize,
+    /// The layers.
+    pub layers: Vec<LayerId>,
 }
 
 /// Layers whose experts go to one shelf.

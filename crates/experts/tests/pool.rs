@@ -133,6 +133,7 @@ fn leases_held_across_requests_keep_their_bytes() {
     let mut pool = model.pool(model.budget(3), lru());
     let mut arrivals = pool.request(LayerId(1), &wants([0, 1])).unwrap();
     let leases = [arrivals.next_ready().unwrap().unwrap(), arrivals.next_ready().unwrap().unwrap()];
+    drop(arrivals);
     use_experts(&mut pool, &model, 2, &(0..8).collect::<Vec<_>>());
     assert_bounded(&pool);
     drop(pool);
@@ -237,6 +238,7 @@ fn a_failed_read_names_file_expert_and_layer_and_the_pool_goes_on() {
             );
             let again = arrivals.next_ready().unwrap_err();
             assert_eq!(again.to_string(), error.to_string(), "a failed request never ends well");
+            drop(arrivals);
 
             use_experts(&mut pool, &model, 1, &(0..8).collect::<Vec<_>>());
             assert_bounded(&pool);
@@ -344,6 +346,29 @@ fn by_default_a_sweep_over_the_model_does_not_evict_what_every_token_uses() {
     let before = pool.stats();
     (1..9).for_each(|layer| drop(use_experts(&mut pool, &model, layer, &hot)));
     assert_eq!(pool.stats().hits - before.hits, 24);
+}
+
+#[test]
+fn a_prompt_reads_each_expert_once_in_file_order_and_no_byte_more() {
+    let model = Model::uniform(5, 60);
+    for policy in POLICIES {
+        for slots in [2, 9, 70] {
+            let mut pool = model.pool(model.budget(slots), *policy);
+            let wanted: Vec<(ExpertId, u32)> =
+                (0..60).rev().map(|expert| (ExpertId(expert), 1 + expert % 7)).collect();
+            let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+            let heard = seen.clone();
+            pool.watch(Some(Box::new(move |_, experts| {
+                heard.lock().unwrap().extend(experts.iter().map(|(expert, _)| expert.0));
+            })));
+            for layer in 1..5 {
+                take_all(pool.request(LayerId(layer), &wanted).unwrap(), &model, layer).unwrap();
+            }
+            let stats = pool.stats();
+            assert_eq!((stats.reads, stats.bytes_read), (4 * 60, 4 * 60 * 8200), "{} {slots}", policy.name);
+            assert!(seen.lock().unwrap().chunks(60).all(|layer| layer.is_sorted()), "{}", policy.name);
+        }
+    }
 }
 
 #[test]

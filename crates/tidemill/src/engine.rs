@@ -14,7 +14,8 @@ use backend::{Backend, Cpu};
 use base::{Error, Extent, Result, TokenId};
 use disk::{Answer, Disk, Files, Io, Setting};
 use experts::policy::Policy;
-use experts::{ExpertPool, PoolStats};
+use experts::simulate::ShelfSize;
+use experts::{ExpertPool, PoolStats, Watch};
 use kv::KvCache;
 use manifest::Manifest;
 use model::{Decoder, Entry, Logits, ManifestCatalogue};
@@ -150,6 +151,16 @@ impl Engine {
     /// Gives up every resident expert: the next answer begins with as few as the first one did.
     pub fn forget_experts(&mut self) -> Result<()> {
         self.pool.clear()
+    }
+
+    /// How many experts each shelf of the pool holds, and of which layers.
+    pub fn pool_shelves(&self) -> Vec<ShelfSize> {
+        self.pool.shelves()
+    }
+
+    /// Lets `watch` hear which experts every layer asks for from now on; `None` ends it.
+    pub fn watch(&mut self, watch: Option<Watch>) {
+        self.pool.watch(watch);
     }
 
     /// What steps cost since the engine was opened.

@@ -41,8 +41,6 @@ pub struct Answer {
 #[derive(Clone, Copy, Default)]
 pub struct Phase {
     pub tokens: u64,
-    /// Tokens whose logits were computed; the one of a prompt is not counted.
-    pub logits: u64,
     pub passes: u64,
     pub elapsed: Duration,
     /// Experts asked for.
@@ -60,7 +58,6 @@ pub struct Phase {
 impl Phase {
     fn add(&mut self, tokens: usize, step: &StepReport) {
         self.tokens += tokens as u64;
-        self.logits += step.decode_tokens as u64;
         self.passes += 1;
         self.elapsed += step.elapsed;
         self.accesses += step.hits + step.misses;

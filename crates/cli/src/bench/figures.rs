@@ -1,6 +1,6 @@
 //! From counters to figures: what an answer's speed was, and what it could have been.
 
-use base::LayerId;
+use spec::Ffn;
 use tidemill::Opened;
 
 use super::answer::{Answer, Phase};
@@ -32,45 +32,27 @@ pub struct Round {
     pub memory: u64,
     /// Bytes a second; `None` when the model is small or its drive cannot be read past the page cache.
     pub drive: Option<u64>,
-    /// Multiply-adds a second in registers alone; `None` where there is no loop to measure them with.
-    pub peak: Option<f64>,
     /// As [`Arm::ALL`].
     pub answers: [Answer; 3],
 }
 
-/// What a model's weights cost.
+/// Bytes that a model's weights cost.
 pub struct Costs {
-    /// Bytes of the weights that every pass uses.
+    /// Of the weights that every pass uses.
     pub trunk: u64,
-    /// Bytes of one expert, on average.
+    /// Of one expert, on average.
     pub expert: f64,
-    /// Multiply-adds of a token in all layers, attention's scores apart.
-    pub products: f64,
-    /// Those of a token whose logits are asked for, in the head.
-    pub head: f64,
 }
 
 impl Costs {
     pub fn of(opened: &Opened) -> Self {
-        let (manifest, spec, traffic) = (&opened.manifest, &opened.manifest.spec, opened.traffic());
-        let (mut used, mut all_experts, mut used_experts) = (0, 0.0, 0.0);
-        for (index, layer) in spec.layers.iter().enumerate() {
-            let (Some(moe), Some(experts)) = (layer.moe(), manifest.experts(LayerId(index as u32))) else {
-                continue;
-            };
-            used += moe.router.top_k;
-            let weights = experts.parameters() as f64;
-            all_experts += weights;
-            used_experts += weights * moe.router.top_k as f64 / experts.count() as f64;
-        }
-        let head = (spec.vocab * spec.hidden) as f64;
-        let apart = if spec.tied_head { head } else { 2.0 * head };
-        Self {
-            trunk: traffic.trunk_per_token,
-            expert: traffic.experts_per_token as f64 / used.max(1) as f64,
-            products: manifest.parameters() as f64 - apart - all_experts + used_experts,
-            head,
-        }
+        let traffic = opened.traffic();
+        let used = opened.manifest.spec.layers.iter().map(|layer| match &layer.ffn {
+            Ffn::Moe(moe) => moe.router.top_k,
+            Ffn::Dense { .. } => 0,
+        });
+        let used = used.sum::<usize>().max(1);
+        Self { trunk: traffic.trunk_per_token, expert: traffic.experts_per_token as f64 / used as f64 }
     }
 }
 
@@ -81,7 +63,7 @@ pub struct Figures {
     /// `None` when nothing was measured, because there was nothing to compute.
     pub ceiling_tok_s: f64,
     pub share: f64,
-    /// `drive`, `memory` or `arithmetic`: what sets the ceiling, in most rounds.
+    /// `drive` or `memory`: what sets the ceiling.
     pub limited_by: &'static str,
     pub expert_bytes_per_token: f64,
     pub device_bytes_per_token: Option<f64>,
@@ -102,15 +84,15 @@ impl Figures {
         let ceilings = over(&|round, phase| phase.tokens as f64 / bound(round, phase, costs).seconds);
         let shares: Vec<f64> =
             each_tok_s.iter().zip(&ceilings).map(|(speed, ceiling)| speed / ceiling).collect();
-        let count =
-            |by: &&str| phases.iter().filter(|(round, phase)| bound(round, phase, costs).by == *by).count();
+        let by_drive =
+            phases.iter().filter(|(round, phase)| bound(round, phase, costs).by == "drive").count();
         let device: Option<Vec<f64>> =
             phases.iter().map(|(_, phase)| Some(phase.device_bytes? as f64 / per(phase))).collect();
         Self {
             tok_s: median(&each_tok_s),
             ceiling_tok_s: median(&ceilings),
             share: median(&shares),
-            limited_by: ["arithmetic", "memory", "drive"].into_iter().max_by_key(count).unwrap_or("memory"),
+            limited_by: if 2 * by_drive > phases.len() { "drive" } else { "memory" },
             expert_bytes_per_token: median(&over(&|_, phase| phase.expert_bytes as f64 / per(phase))),
             device_bytes_per_token: device.map(|device| median(&device)),
             hit_rate: median(&over(&|_, phase| phase.hits as f64 / phase.accesses.max(1) as f64)),
@@ -134,20 +116,18 @@ struct Bound {
     by: &'static str,
 }
 
-/// What missed must come from the drive, all that is used from memory, and every weight be multiplied; all at once at
-/// best. Of a drive that is read through the page cache only what the kernel counted counts.
+/// What missed must come from the drive, and all that is used from memory; both at once at best. Of a drive that is read
+/// through the page cache only what the kernel counted counts.
 fn bound(round: &Round, phase: &Phase, costs: &Costs) -> Bound {
     let missed = phase.device_bytes.map_or(phase.expert_bytes, |bytes| bytes.min(phase.expert_bytes));
     let touched = phase.passes as f64 * costs.trunk as f64 + phase.accesses as f64 * costs.expert;
-    let products = phase.tokens as f64 * costs.products + phase.logits as f64 * costs.head;
-    let bounds = [
-        ("memory", touched / round.memory as f64),
-        ("drive", round.drive.map_or(0.0, |rate| missed as f64 / rate as f64)),
-        ("arithmetic", round.peak.map_or(0.0, |peak| products / peak)),
-    ];
-    let longest = bounds.into_iter().max_by(|(_, a), (_, b)| a.total_cmp(b));
-    let (by, seconds) = longest.unwrap_or(("memory", 0.0));
-    Bound { seconds, by }
+    let memory = touched / round.memory as f64;
+    let drive = round.drive.map_or(0.0, |rate| missed as f64 / rate as f64);
+    if drive > memory {
+        Bound { seconds: drive, by: "drive" }
+    } else {
+        Bound { seconds: memory, by: "memory" }
+    }
 }
 
 /// The middle one, or the mean of the two in the middle.
@@ -170,7 +150,6 @@ mod tests {
     fn phase(seconds: u64, device_bytes: Option<u64>) -> Phase {
         Phase {
             tokens: 10,
-            logits: 10,
             passes: 10,
             elapsed: Duration::from_secs(seconds),
             accesses: 80,
@@ -181,27 +160,24 @@ mod tests {
         }
     }
 
-    fn round(decode: Phase, drive: Option<u64>, peak: Option<f64>) -> Round {
+    fn round(decode: Phase, drive: Option<u64>) -> Round {
         let answer = || Answer { prefill: Phase::default(), decode };
-        Round { memory: 1000, drive, peak, answers: [answer(), answer(), answer()] }
+        Round { memory: 1000, drive, answers: [answer(), answer(), answer()] }
     }
 
     #[test]
-    fn the_ceiling_is_the_slowest_of_drive_memory_and_arithmetic() {
-        let costs = Costs { trunk: 100, expert: 100.0, products: 50.0, head: 10.0 };
+    fn the_ceiling_is_the_slower_of_drive_and_memory() {
+        let costs = Costs { trunk: 100, expert: 100.0 };
         // Memory: 10 passes of 100 bytes and 80 experts of 100, 9 seconds at 1000 bytes a second.
-        // Arithmetic: 10 tokens of 60 multiply-adds.
         let cases = [
-            (phase(20, None), None, None, 9.0, "memory"),
-            (phase(20, None), Some(500), None, 12.0, "drive"),
-            (phase(20, None), Some(1000), None, 9.0, "memory"),
-            (phase(20, Some(50)), Some(500), None, 9.0, "memory"), // the page cache had it
-            (phase(20, Some(7000)), Some(500), None, 12.0, "drive"), // pages are wider than experts
-            (phase(20, None), Some(500), Some(40.0), 15.0, "arithmetic"),
-            (phase(20, None), Some(500), Some(60.0), 12.0, "drive"),
+            (phase(20, None), None, 9.0, "memory"),
+            (phase(20, None), Some(500), 12.0, "drive"),
+            (phase(20, None), Some(1000), 9.0, "memory"),
+            (phase(20, Some(50)), Some(500), 9.0, "memory"), // the page cache had it
+            (phase(20, Some(7000)), Some(500), 12.0, "drive"), // pages are wider than experts
         ];
-        for (phase, drive, peak, seconds, by) in cases {
-            let figures = Figures::new(&[round(phase, drive, peak)], &costs, |round| round.answers[1].decode);
+        for (phase, drive, seconds, by) in cases {
+            let figures = Figures::new(&[round(phase, drive)], &costs, |round| round.answers[1].decode);
             assert!((figures.ceiling_tok_s - 10.0 / seconds).abs() < 1e-9, "{figures:?}");
             assert_eq!(figures.limited_by, by);
             assert!((figures.share - seconds / 20.0).abs() < 1e-9, "{figures:?}");
@@ -211,10 +187,9 @@ mod tests {
 
     #[test]
     fn shares_are_medians_of_rounds_and_not_ratios_of_medians() {
-        let costs = Costs { trunk: 100, expert: 100.0, products: 50.0, head: 10.0 };
-        let rounds: Vec<Round> = [(10, 1000), (20, 600), (40, 1000)]
-            .map(|(s, drive)| round(phase(s, None), Some(drive), None))
-            .into();
+        let costs = Costs { trunk: 100, expert: 100.0 };
+        let rounds: Vec<Round> =
+            [(10, 1000), (20, 600), (40, 1000)].map(|(s, drive)| round(phase(s, None), Some(drive))).into();
         let figures = Figures::new(&rounds, &costs, |round| round.answers[0].decode);
         assert!((figures.tok_s - 0.5).abs() < 1e-9);
         assert!((figures.share - 0.5).abs() < 1e-9, "{figures:?}"); // of 0.9, 0.5 and 0.225

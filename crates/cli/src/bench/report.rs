@@ -19,7 +19,6 @@ pub struct Report {
     memory: u64,
     /// `None` unless it was measured in every round.
     drive: Option<u64>,
-    peak: Option<f64>,
     io: &'static str,
     way: &'static str,
     backend: String,
@@ -33,7 +32,6 @@ impl Report {
             (prefill, Figures::new(rounds, costs, |round| round.answers[arm].decode))
         });
         let memory: Vec<f64> = rounds.iter().map(|round| round.memory as f64).collect();
-        let peaks: Option<Vec<f64>> = rounds.iter().map(|round| round.peak).collect();
         let drive: Option<Vec<f64>> =
             rounds.iter().map(|round| round.drive.map(|rate| rate as f64)).collect();
         Self {
@@ -44,7 +42,6 @@ impl Report {
             rounds: rounds.len(),
             threads,
             memory: median(&memory) as u64,
-            peak: peaks.map(|peaks| median(&peaks)),
             drive: drive.map(|drive| median(&drive) as u64),
             io: engine.io().0.name(),
             way: engine.reading().0.way.name(),
@@ -91,7 +88,6 @@ impl Report {
             "threads": self.threads,
             "memory_bytes_per_second": self.memory,
             "drive_bytes_per_second": self.drive,
-            "multiply_adds_per_second": self.peak,
             "memory_budget": self.budget,
             "peak_memory": machine::peak_resident(),
             "io": self.io,
@@ -118,7 +114,7 @@ impl Report {
             self.way
         );
         text += &format!(
-            "{:<18}{:>10}{:>10}{:>8}{:>12}{:>16}{:>16}{:>9}\n",
+            "{:<18}{:>10}{:>10}{:>8}{:>9}{:>16}{:>16}{:>9}\n",
             "", "tok/s", "ceiling", "share", "by", "experts/token", "device/token", "hits"
         );
         for arm in Arm::ALL {
@@ -133,7 +129,7 @@ impl Report {
 fn row(name: &str, figures: &Figures) -> String {
     let size = |bytes: f64| ByteSize(bytes as u64).to_string();
     format!(
-        "{name:<18}{:>10.2}{:>10.2}{:>6.0} %{:>12}{:>16}{:>16}{:>7.1} %\n",
+        "{name:<18}{:>10.2}{:>10.2}{:>6.0} %{:>9}{:>16}{:>16}{:>7.1} %\n",
         figures.tok_s,
         figures.ceiling_tok_s,
         100.0 * figures.share,

@@ -1,6 +1,8 @@
 //! Least recently used.
 
-use base::ExpertKey;
+use std::collections::HashMap;
+
+use base::{ExpertKey, LayerId};
 
 use super::EvictionPolicy;
 use super::ranking::Ranking;
@@ -10,23 +12,27 @@ use super::ranking::Ranking;
 pub struct Lru {
     /// Ranked by the use that came last.
     residents: Ranking<u64>,
+    /// Those of the latest request that may become resident.
+    fresh: HashMap<ExpertKey, u64>,
     uses: u64,
 }
 
-impl Lru {
-    fn used(&mut self, key: ExpertKey) {
-        self.uses += 1;
-        self.residents.set(key, self.uses);
-    }
-}
-
 impl EvictionPolicy for Lru {
-    fn inserted(&mut self, key: ExpertKey, _tokens: u32) {
-        self.used(key);
+    fn begin(&mut self, _layer: LayerId) {
+        self.fresh.clear();
     }
 
-    fn touched(&mut self, key: ExpertKey, _tokens: u32) {
-        self.used(key);
+    fn used(&mut self, key: ExpertKey, _tokens: u32) {
+        self.uses += 1;
+        if self.residents.holds(key) {
+            self.residents.set(key, self.uses);
+        } else {
+            self.fresh.insert(key, self.uses);
+        }
+    }
+
+    fn inserted(&mut self, key: ExpertKey) {
+        self.residents.set(key, self.fresh.get(&key).copied().unwrap_or(self.uses));
     }
 
     fn removed(&mut self, key: ExpertKey) {

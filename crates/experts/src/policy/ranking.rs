@@ -26,6 +26,10 @@ impl<R: Ord + Copy> Ranking<R> {
         self.order.insert((rank, key));
     }
 
+    pub fn holds(&self, key: ExpertKey) -> bool {
+        self.ranks.contains_key(&key)
+    }
+
     pub fn remove(&mut self, key: ExpertKey) {
         if let Some(rank) = self.ranks.remove(&key) {
             self.order.remove(&(rank, key));
