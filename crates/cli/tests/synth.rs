@@ -22,18 +22,27 @@ fn said(output: Output) -> String {
 
 /// A tiny model in `folder`, with more arguments.
 fn tiny(folder: &Path, more: &[&str]) -> String {
+    written("deepseek-tiny", folder, more)
+}
+
+fn written(geometry: &str, folder: &Path, more: &[&str]) -> String {
     let out = folder.join("tiny.gguf").to_str().unwrap().to_owned();
-    let written = json(&[&["synth", "deepseek-tiny", &out, "--json"], more].concat());
+    let written = json(&[&["synth", geometry, &out, "--json"], more].concat());
     assert_eq!(written["bytes"], std::fs::metadata(&out).unwrap().len());
     out
 }
 
 #[test]
 fn every_command_runs_on_what_was_written() {
+    every_command_runs_on("deepseek-tiny", "deepseek_v3");
+    every_command_runs_on("qwen3-tiny", "qwen3_moe");
+}
+
+fn every_command_runs_on(geometry: &str, family: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let model = tiny(folder.path(), &[]);
+    let model = written(geometry, folder.path(), &[]);
     let inspected = json(&["inspect", &model, "--json"]);
-    assert_eq!(inspected["family"], "deepseek_v3");
+    assert_eq!(inspected["family"], family);
     assert_eq!(inspected["skipped"], Value::Array(Vec::new()));
 
     let text = "naïve café 日本 🙂\n";

@@ -18,6 +18,7 @@ pub const ALL: &[&Geometry] = &[
     &MINIMAX_M2,
     &DEEPSEEK_30B,
     &DEEPSEEK_TINY,
+    &QWEN3_TINY,
 ];
 
 /// The geometry called `name`.
@@ -360,4 +361,33 @@ const DEEPSEEK_TINY: Geometry = Geometry {
         ],
     },
     ..KIMI_K2
+};
+
+/// The same in Qwen3's architecture.
+const QWEN3_TINY: Geometry = Geometry {
+    name: "qwen3-tiny",
+    title: "a stand-in of a few MB: every block of Qwen3-MoE",
+    layers: 4,
+    dense_inner: 256,
+    hidden: 256,
+    vocab: 1024,
+    context: 4096,
+    mixer: Mixer::Grouped(Grouped {
+        heads: 4,
+        kv_heads: 2,
+        head: 64,
+        norms: Norms::Head,
+        biases: Biases::None,
+        window: None,
+    }),
+    rope: Rope { dims: 64, theta: 1e6, yarn: None, sections: None },
+    moe: Moe { experts: 32, top_k: 4, inner: 256, ..QWEN3_30B.moe },
+    text: Text {
+        pre: "qwen2",
+        controls: &[
+            Control { id: 1022, text: "<|endoftext|>", role: "bos" },
+            Control { id: 1023, text: "<|im_end|>", role: "eos" },
+        ],
+    },
+    ..QWEN3_30B
 };
