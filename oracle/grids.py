@@ -39,7 +39,7 @@ def main(path):
         width = grid.shape[1]
         about = about.replace("the values -1, 0 and 1.", "the values -1, 0 and 1, times eight.")
         shown = ", ".join(str(v * times) for v in levels)
-        parts.append(f"/// {about}\npub(crate) static {name}: [[i8; {width}]; {len(packed)}] = spread({bits}, &[{shown}], &PACKED_{name});\n")
+        parts.append(f"/// {about}\npub static {name}: [[i8; {width}]; {len(packed)}] = spread({bits}, &[{shown}], &PACKED_{name});\n")
         body = ", ".join(f"{v:#06x}" for v in packed)
         parts.append(f"#[rustfmt::skip]\nconst PACKED_{name}: [u16; {len(packed)}] = [\n{wrap(body)}\n];\n")
     parts.append(TAIL)

@@ -1,4 +1,5 @@
-//! Speeds of the kernels on one core, for each instruction set: `cargo bench -p kernels`.
+//! Speeds of the kernels on one core, for each instruction set: `cargo bench -p kernels`, or with
+//! `-- WORD` those with the word in their name.
 //!
 //! Each figure is the median of eleven runs of some milliseconds, on data that fits the first- or second-level cache.
 
@@ -7,7 +8,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use kernels::{Activations, Compute, Isa, Kernels, MatmulScratch, Threads, matmul};
+use kernels::{ActivationStrip, Activations, Compute, Isa, Kernels, MatmulScratch, Threads, matmul};
 use quant::{Matrix, Quant};
 
 const COLS: usize = 2048;
@@ -49,6 +50,14 @@ fn decoding(kernels: &Kernels) {
         report(&format!("dequantize {quant}"), "Gelement/s", COLS, || {
             kernels.dequantize(*quant, black_box(matrix.row(0)), &mut out);
         });
+        if quant.strip_group().is_none() {
+            continue;
+        }
+        let mut strips = vec![ActivationStrip::ZERO; COLS / 256];
+        kernels.quantize(&wave(COLS), &mut strips);
+        report(&format!("dot_codes {quant}"), "Gelement/s", COLS, || {
+            black_box(kernels.dot_codes(*quant, black_box(matrix.row(0)), &strips));
+        });
     }
 }
 
@@ -75,6 +84,9 @@ fn wave(len: usize) -> Vec<f32> {
 
 /// Times `work`, which does `amount` operations, and prints 10⁹ operations a second.
 fn report(name: &str, unit: &str, amount: usize, mut work: impl FnMut()) {
+    if !std::env::args().skip(1).filter(|word| !word.starts_with('-')).all(|word| name.contains(&word)) {
+        return;
+    }
     let timed = |repeats: u32, work: &mut dyn FnMut()| {
         let start = Instant::now();
         (0..repeats).for_each(|_| work());

@@ -4,7 +4,7 @@
 //! j * `bits`.. name. They are spread into bytes when this is compiled.
 
 /// IQ1_S and IQ1_M: eights, the values -1, 0 and 1, times eight.
-pub(crate) static IQ1: [[i8; 8]; 2048] = spread(2, &[-8, 0, 8], &PACKED_IQ1);
+pub static IQ1: [[i8; 8]; 2048] = spread(2, &[-8, 0, 8], &PACKED_IQ1);
 
 #[rustfmt::skip]
 const PACKED_IQ1: [u16; 2048] = [
@@ -169,7 +169,7 @@ const PACKED_IQ1: [u16; 2048] = [
 ];
 
 /// IQ2_XXS: the magnitudes of eight values.
-pub(crate) static IQ2_XXS: [[i8; 8]; 256] = spread(2, &[8, 25, 43], &PACKED_IQ2_XXS);
+pub static IQ2_XXS: [[i8; 8]; 256] = spread(2, &[8, 25, 43], &PACKED_IQ2_XXS);
 
 #[rustfmt::skip]
 const PACKED_IQ2_XXS: [u16; 256] = [
@@ -196,7 +196,7 @@ const PACKED_IQ2_XXS: [u16; 256] = [
 ];
 
 /// IQ2_XS: the magnitudes of eight values.
-pub(crate) static IQ2_XS: [[i8; 8]; 512] = spread(2, &[8, 25, 43], &PACKED_IQ2_XS);
+pub static IQ2_XS: [[i8; 8]; 512] = spread(2, &[8, 25, 43], &PACKED_IQ2_XS);
 
 #[rustfmt::skip]
 const PACKED_IQ2_XS: [u16; 512] = [
@@ -243,7 +243,7 @@ const PACKED_IQ2_XS: [u16; 512] = [
 ];
 
 /// IQ2_S: the magnitudes of eight values.
-pub(crate) static IQ2_S: [[i8; 8]; 1024] = spread(2, &[8, 25, 43], &PACKED_IQ2_S);
+pub static IQ2_S: [[i8; 8]; 1024] = spread(2, &[8, 25, 43], &PACKED_IQ2_S);
 
 #[rustfmt::skip]
 const PACKED_IQ2_S: [u16; 1024] = [
@@ -329,7 +329,7 @@ const PACKED_IQ2_S: [u16; 1024] = [
 ];
 
 /// IQ3_XXS: the magnitudes of four values.
-pub(crate) static IQ3_XXS: [[i8; 4]; 256] = spread(3, &[4, 12, 20, 28, 36, 44, 52, 62], &PACKED_IQ3_XXS);
+pub static IQ3_XXS: [[i8; 4]; 256] = spread(3, &[4, 12, 20, 28, 36, 44, 52, 62], &PACKED_IQ3_XXS);
 
 #[rustfmt::skip]
 const PACKED_IQ3_XXS: [u16; 256] = [
@@ -356,7 +356,7 @@ const PACKED_IQ3_XXS: [u16; 256] = [
 ];
 
 /// IQ3_S: the magnitudes of four values.
-pub(crate) static IQ3_S: [[i8; 4]; 512] = spread(3, &[1, 3, 5, 7, 9, 11, 13, 15], &PACKED_IQ3_S);
+pub static IQ3_S: [[i8; 4]; 512] = spread(3, &[1, 3, 5, 7, 9, 11, 13, 15], &PACKED_IQ3_S);
 
 #[rustfmt::skip]
 const PACKED_IQ3_S: [u16; 512] = [

@@ -11,8 +11,8 @@ mod block;
 mod planes;
 mod strip;
 
-mod codebook;
-mod grids;
+pub mod codebook;
+pub mod grids;
 mod signs;
 
 mod fp8;

@@ -18,6 +18,26 @@ impl Unpack for Int4G32 {
         debug_assert!((index + 1) * 16 <= row.scales.len());
         // SAFETY: the caller's promise; the loads read the strip's 128 bytes and its eight scales.
         unsafe {
+            let scales = _mm_loadu_si128(row.scales.as_ptr().add(16 * index).cast());
+            let scales = _mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(scales));
+            Unpacked {
+                codes: Self::nibbles(row, index),
+                scales: _mm512_castps256_ps512(_mm256_castsi256_ps(scales)),
+                minima: _mm512_setzero_ps(),
+            }
+        }
+    }
+}
+
+impl Int4G32 {
+    /// The nibbles of strip `index`, in the order of their columns.
+    ///
+    /// # Safety
+    /// As [`Unpack::strip`].
+    #[inline(always)]
+    pub(super) unsafe fn nibbles(row: Row<'_>, index: usize) -> [__m512i; 4] {
+        // SAFETY: the caller's promise; the loads read the strip's 128 bytes.
+        unsafe {
             let at = strip_of::<128>(row, index);
             let codes = |i: usize| {
                 // A byte to a word, its high nibble to the word's high byte.
@@ -25,13 +45,7 @@ impl Unpack for Int4G32 {
                 let spread = _mm512_or_si512(words, _mm512_slli_epi16::<4>(words));
                 _mm512_and_si512(spread, _mm512_set1_epi8(15))
             };
-            let scales = _mm_loadu_si128(row.scales.as_ptr().add(16 * index).cast());
-            let scales = _mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(scales));
-            Unpacked {
-                codes: [codes(0), codes(1), codes(2), codes(3)],
-                scales: _mm512_castps256_ps512(_mm256_castsi256_ps(scales)),
-                minima: _mm512_setzero_ps(),
-            }
+            [codes(0), codes(1), codes(2), codes(3)]
         }
     }
 }

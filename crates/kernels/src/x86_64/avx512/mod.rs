@@ -14,6 +14,10 @@ mod q5_k;
 mod q6_k;
 mod q8_0;
 
+mod bit_pairs;
+mod grids;
+mod tables;
+
 mod dot;
 mod floats;
 mod tile;
@@ -35,6 +39,18 @@ macro_rules! with_unpack {
             Quant::Q5K => $work::<q5_k::Q5K>($($argument),*),
             Quant::Q6K => $work::<q6_k::Q6K>($($argument),*),
             Quant::Int4G32 => $work::<int4_g32::Int4G32>($($argument),*),
+            Quant::Q2K => $work::<bit_pairs::Q2K>($($argument),*),
+            Quant::Q3K => $work::<bit_pairs::Q3K>($($argument),*),
+            Quant::Tq2_0 => $work::<bit_pairs::Tq2_0>($($argument),*),
+            Quant::Iq2Xxs => $work::<grids::Iq2Xxs>($($argument),*),
+            Quant::Iq2Xs => $work::<grids::Iq2Xs>($($argument),*),
+            Quant::Iq2S => $work::<grids::Iq2S>($($argument),*),
+            Quant::Iq3Xxs => $work::<grids::Iq3Xxs>($($argument),*),
+            Quant::Iq3S => $work::<grids::Iq3S>($($argument),*),
+            Quant::Iq4Nl => $work::<tables::Iq4Nl>($($argument),*),
+            Quant::Iq4Xs => $work::<tables::Iq4Xs>($($argument),*),
+            Quant::Mxfp4 => $work::<tables::Mxfp4>($($argument),*),
+            Quant::Mxfp4G32 => $work::<tables::Mxfp4G32>($($argument),*),
             other => match (other.strip_group() == Some(quant::Group::Sixteen), other.has_minima()) {
                 (false, false) => $work::<Spelled<false, false>>($($argument),*),
                 (false, true) => $work::<Spelled<false, true>>($($argument),*),
