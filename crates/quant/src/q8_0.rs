@@ -1,6 +1,6 @@
 //! Q8_0, 34 bytes for 32 values: an f16 step `d`, then 32 signed bytes; value = d·q.
 
-use crate::block::{self, array, extreme, f16_at, inverse, put_f16};
+use crate::block::{self, end_of_block, extreme, f16_at, inverse, put_f16};
 use crate::strip::{self, f16s};
 use crate::{Row, Strip};
 
@@ -29,7 +29,10 @@ pub(crate) fn strip(row: Row<'_>, index: usize, out: &mut Strip) {
 fn fill(blocks: &[[u8; BYTES]; 8], out: &mut Strip) {
     strip::put(&mut out.scales, f16s(blocks, 0));
     for (block, codes) in blocks.iter().zip(out.codes.as_chunks_mut::<32>().0) {
-        *codes = array::<32>(block, 2).map(|byte| byte as i8);
+        for j in 0..32 {
+            codes[j] = block[2 + j] as i8;
+        }
+        end_of_block();
     }
 }
 

@@ -87,17 +87,10 @@ unsafe fn add_strip<const SIXTEEN: bool, const MINIMA: bool>(
 ) {
     // SAFETY: the caller's promise; the loads read whole arrays.
     unsafe {
-        let products = |i: usize| {
-            let w = _mm256_loadu_si256(w.codes.as_ptr().add(32 * i).cast());
-            let x = _mm256_loadu_si256(x.codes.as_ptr().add(32 * i).cast());
-            // |w| unsigned times x with w's sign: two products of at most 128 · 127 fit 16 bits.
-            let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
-            _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
-        };
         if SIXTEEN {
             for (half, sum) in sums.iter_mut().enumerate() {
-                let (a, b) = (products(4 * half), products(4 * half + 1));
-                let (c, d) = (products(4 * half + 2), products(4 * half + 3));
+                let (a, b) = (products(w, x, 4 * half), products(w, x, 4 * half + 1));
+                let (c, d) = (products(w, x, 4 * half + 2), products(w, x, 4 * half + 3));
                 // Each quarter of a register is one group: [a b c d] low halves, then high ones.
                 let quarters = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
                 let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
@@ -107,14 +100,34 @@ unsafe fn add_strip<const SIXTEEN: bool, const MINIMA: bool>(
             }
             return;
         }
-        let fours = |i: usize| {
-            let (a, b) = (products(i), products(i + 1));
-            let (c, d) = (products(i + 2), products(i + 3));
-            let quarters = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
-            _mm_add_epi32(_mm256_castsi256_si128(quarters), _mm256_extracti128_si256::<1>(quarters))
-        };
-        let dots = _mm256_set_m128i(fours(4), fours(0));
+        let dots = _mm256_set_m128i(fours(w, x, 4), fours(w, x, 0));
         sums[0] = scale::<MINIMA>(dots, w, 0, x.scales32.as_ptr(), x.totals32.as_ptr(), sums[0]);
+    }
+}
+
+/// The products of columns 32 · `i`.., four to a lane. A function, as [`fours`] is: closures of this size are compiled
+/// apart, without the instruction set.
+#[inline(always)]
+unsafe fn products(w: &Strip, x: &ActivationStrip, i: usize) -> __m256i {
+    // SAFETY: the caller's promise; the loads read whole arrays.
+    unsafe {
+        let w = _mm256_loadu_si256(w.codes.as_ptr().add(32 * i).cast());
+        let x = _mm256_loadu_si256(x.codes.as_ptr().add(32 * i).cast());
+        // |w| unsigned times x with w's sign: two products of at most 128 · 127 fit 16 bits.
+        let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+        _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
+    }
+}
+
+/// The sums of four groups of 32, from group `i` on.
+#[inline(always)]
+unsafe fn fours(w: &Strip, x: &ActivationStrip, i: usize) -> __m128i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (a, b) = (products(w, x, i), products(w, x, i + 1));
+        let (c, d) = (products(w, x, i + 2), products(w, x, i + 3));
+        let quarters = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+        _mm_add_epi32(_mm256_castsi256_si128(quarters), _mm256_extracti128_si256::<1>(quarters))
     }
 }
 

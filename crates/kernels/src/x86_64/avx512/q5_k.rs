@@ -21,18 +21,23 @@ impl Unpack for Q5K {
             let at = strip_of::<176>(row, index);
             let (scales, minima) = scales_and_minima(at);
             let fifths = _mm512_broadcast_i64x4(_mm256_loadu_si256(at.add(16).cast()));
-            let codes = |i: usize| {
-                let (low, high) = (_mm256_set1_epi8(1 << (2 * i)), _mm256_set1_epi8((2_u8 << (2 * i)) as i8));
-                let bits = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
-                let nibbles = nibble_pairs(at.add(48 + 32 * i));
-                _mm512_mask_add_epi8(
-                    nibbles,
-                    _mm512_test_epi8_mask(fifths, bits),
-                    nibbles,
-                    _mm512_set1_epi8(16),
-                )
-            };
-            Unpacked { codes: [codes(0), codes(1), codes(2), codes(3)], scales, minima }
+            let codes =
+                [codes(at, fifths, 0), codes(at, fifths, 1), codes(at, fifths, 2), codes(at, fifths, 3)];
+            Unpacked { codes, scales, minima }
         }
+    }
+}
+
+/// Columns 64 · `i`.. of the block at `at`. A function: a closure of this size is compiled apart, without the
+/// instruction set.
+#[inline(always)]
+unsafe fn codes(at: *const u8, fifths: __m512i, i: usize) -> __m512i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (low, high) = (_mm256_set1_epi8(1 << (2 * i)), _mm256_set1_epi8((2_u8 << (2 * i)) as i8));
+        let bits = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
+        let nibbles = nibble_pairs(at.add(48 + 32 * i));
+        let set = _mm512_test_epi8_mask(fifths, bits);
+        _mm512_mask_add_epi8(nibbles, set, nibbles, _mm512_set1_epi8(16))
     }
 }

@@ -19,20 +19,7 @@ impl Unpack for Q6K {
         // SAFETY: the caller's promise; all loads lie within the block.
         unsafe {
             let at = strip_of::<210>(row, index);
-            // 128 columns: 64 in the low nibbles, 64 in the high ones; four pairs of bits in each byte of `high`.
-            let half = |n: usize| {
-                let low = _mm512_loadu_si512(at.add(64 * n).cast());
-                let high = _mm512_broadcast_i64x4(_mm256_loadu_si256(at.add(128 + 32 * n).cast()));
-                let (fours, pairs) = (_mm512_set1_epi8(15), _mm512_set1_epi8(0x30));
-                // Each pair to bits 4 and 5 of its byte.
-                let first = _mm512_sllv_epi16(high, _mm512_setr_epi64(F, F, F, F, T, T, T, T));
-                let second = _mm512_srlv_epi16(high, _mm512_setr_epi64(0, 0, 0, 0, T, T, T, T));
-                let join = |nibbles, bits| {
-                    _mm512_or_si512(_mm512_and_si512(nibbles, fours), _mm512_and_si512(bits, pairs))
-                };
-                [join(low, first), join(_mm512_srli_epi16::<4>(low), second)]
-            };
-            let ([a, b], [c, d]) = (half(0), half(1));
+            let ([a, b], [c, d]) = (half(at, 0), half(at, 1));
             let steps = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(at.add(192).cast())));
             let d_bits = at.add(208).cast::<u16>().read_unaligned();
             let factor = _mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(d_bits)));
@@ -42,6 +29,26 @@ impl Unpack for Q6K {
                 minima: _mm512_setzero_ps(),
             }
         }
+    }
+}
+
+/// Half `n` of 128 columns: 64 in the low nibbles, 64 in the high ones; four pairs of bits in each byte of `high`. A
+/// function: a closure of this size is compiled apart, without the instruction set.
+#[inline(always)]
+unsafe fn half(at: *const u8, n: usize) -> [__m512i; 2] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let low = _mm512_loadu_si512(at.add(64 * n).cast());
+        let high = _mm512_broadcast_i64x4(_mm256_loadu_si256(at.add(128 + 32 * n).cast()));
+        let (fours, pairs) = (_mm512_set1_epi8(15), _mm512_set1_epi8(0x30));
+        // Each pair to bits 4 and 5 of its byte.
+        let first = _mm512_sllv_epi16(high, _mm512_setr_epi64(F, F, F, F, T, T, T, T));
+        let second = _mm512_srlv_epi16(high, _mm512_setr_epi64(0, 0, 0, 0, T, T, T, T));
+        let (first, second) = (_mm512_and_si512(first, pairs), _mm512_and_si512(second, pairs));
+        [
+            _mm512_or_si512(_mm512_and_si512(low, fours), first),
+            _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16::<4>(low), fours), second),
+        ]
     }
 }
 
