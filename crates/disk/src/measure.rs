@@ -57,27 +57,32 @@ impl<'a> Walk<'a> {
 /// Reads records for `time`, `at_once` requests at any moment.
 pub fn measure(disk: &dyn Disk, walk: &mut Walk<'_>, at_once: usize, time: Duration) -> Result<Measured> {
     let (done, landings) = channel();
-    let mut submit = |buffer: Option<AlignedBuf>| -> Result<()> {
+    let mut request = |buffer: Option<AlignedBuf>| -> Result<ReadRequest> {
         let layout = lay_out(walk.step())?;
         let buffer = match buffer.filter(|buffer| buffer.len() >= layout.buffer_bytes) {
             Some(buffer) => buffer,
             None => AlignedBuf::zeroed(layout.buffer_bytes)?,
         };
         let ticket = walk.next as u64;
-        disk.submit(ReadRequest { ticket, priority: Priority::Demand, pieces: layout.pieces, buffer }, &done);
-        Ok(())
+        Ok(ReadRequest { ticket, priority: Priority::Demand, pieces: layout.pieces, buffer })
     };
+    let mut first = (0..at_once.max(1)).map(|_| request(None)).collect::<Result<Vec<_>>>()?;
+    // Buffers that were never touched have no pages yet; making those is no part of reading.
+    first.iter_mut().for_each(|request| request.buffer.fill(0));
+    let mut in_flight = first.len();
     let (before, drive_before, start) = (disk.counters().bytes, bytes_read_from_drives(), Instant::now());
-    for _ in 0..at_once.max(1) {
-        submit(None)?;
-    }
-    let (mut in_flight, mut elapsed) = (at_once.max(1), Duration::ZERO);
+    first.into_iter().for_each(|request| disk.submit(request, &done));
+    let mut elapsed = Duration::ZERO;
     while in_flight > 0 {
         disk.flush();
         let landed = landings.recv().map_err(|_| Error::input("the reader threads are gone"))?;
         landed.result?;
         elapsed = start.elapsed();
-        if elapsed < time { submit(Some(landed.buffer))? } else { in_flight -= 1 }
+        if elapsed < time {
+            disk.submit(request(Some(landed.buffer))?, &done);
+        } else {
+            in_flight -= 1;
+        }
     }
     let drive_bytes = bytes_read_from_drives().zip(drive_before).map(|(now, then)| now - then);
     Ok(Measured { bytes: disk.counters().bytes - before, drive_bytes, elapsed })

@@ -1,7 +1,6 @@
 //! A short look at a drive before it is used: how these records of these files are best read, and how fast that is.
 //!
-//! Under half a second in all. Past the page cache is the usual winner (2 to 4 times the rate and a hundredth of the
-//! processor time, docs/experiments/0005-ways-to-read.md), but not on every drive; and where a file system takes the
+//! Under half a second in all. Past the page cache is the usual winner (docs/experiments/0006-ways-to-read.md), but not on every drive; and where a file system takes the
 //! request and serves memory all the same, only the system's own count of bytes tells.
 
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! A disk made of rings (io_uring): one thread a drive keeps `depth` reads in the kernel's hands.
 //!
-//! What it saves over a thread for each read is processor time: per gigabyte of 4 MiB reads 4 ms instead of 7
-//! (docs/experiments/0005-ways-to-read.md). Buffers are not registered with the kernel: that pins their pages, which
-//! ordinary users may not do, and which the pool could then not give back when memory gets short.
+//! Neither rate nor processor time differ much from those of threads (docs/experiments/0006-ways-to-read.md); a probe
+//! decides. Buffers are not registered with the kernel: that pins their pages, which ordinary users may not do, and which
+//! the pool could then not give back when memory gets short.
 
 use std::fs::File;
 use std::io::{self, Read};
