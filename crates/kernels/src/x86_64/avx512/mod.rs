@@ -15,8 +15,11 @@ mod q6_k;
 mod q8_0;
 
 mod bit_pairs;
+mod bits;
+mod eighths;
 mod grids;
 mod tables;
+mod nvfp4;
 
 mod dot;
 mod floats;
@@ -42,6 +45,12 @@ macro_rules! with_unpack {
             Quant::Q2K => $work::<bit_pairs::Q2K>($($argument),*),
             Quant::Q3K => $work::<bit_pairs::Q3K>($($argument),*),
             Quant::Tq2_0 => $work::<bit_pairs::Tq2_0>($($argument),*),
+            Quant::Q1_0 => $work::<bits::Q1_0>($($argument),*),
+            Quant::Q2_0 => $work::<bits::Q2_0>($($argument),*),
+            Quant::Iq1S => $work::<eighths::Iq1S>($($argument),*),
+            Quant::Iq1M => $work::<eighths::Iq1M>($($argument),*),
+            Quant::Nvfp4 => $work::<nvfp4::Nvfp4>($($argument),*),
+            Quant::Nvfp4G16 => $work::<nvfp4::Nvfp4G16>($($argument),*),
             Quant::Iq2Xxs => $work::<grids::Iq2Xxs>($($argument),*),
             Quant::Iq2Xs => $work::<grids::Iq2Xs>($($argument),*),
             Quant::Iq2S => $work::<grids::Iq2S>($($argument),*),

@@ -1,4 +1,4 @@
-//! Formats whose nibbles stand for the values of a table of sixteen: IQ4_NL, IQ4_XS, MXFP4 and NVFP4.
+//! Formats whose nibbles stand for the values of a table of sixteen: IQ4_NL, IQ4_XS and MXFP4.
 
 use std::arch::x86_64::*;
 
@@ -18,7 +18,7 @@ pub(super) struct Mxfp4G32;
 /// The values of IQ4, made unsigned.
 const UNSIGNED_IQ4: [u8; 16] = unsigned(&IQ4, 128);
 /// The doubled values of e2m1, made unsigned.
-const UNSIGNED_E2M1: [u8; 16] = unsigned(&E2M1, 16);
+pub(super) const UNSIGNED_E2M1: [u8; 16] = unsigned(&E2M1, 16);
 
 const fn unsigned(table: &[i8; 16], offset: i16) -> [u8; 16] {
     let mut unsigned = [0; 16];
@@ -141,8 +141,11 @@ const PAIR: [u8; 64] = {
 const FOUR: i64 = 0x0004_0004_0004_0004;
 
 /// The entries of `table` that nibbles name.
+///
+/// # Safety
+/// The CPU has the instruction set of this folder.
 #[inline(always)]
-unsafe fn look_up(table: &[u8; 16], nibbles: [__m512i; 4]) -> [__m512i; 4] {
+pub(super) unsafe fn look_up(table: &[u8; 16], nibbles: [__m512i; 4]) -> [__m512i; 4] {
     // SAFETY: the caller's promise; the load reads the whole table.
     unsafe {
         let table = _mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast()));
