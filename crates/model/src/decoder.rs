@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use backend::{Backend, Form, Rotation, Tensor, Weight};
 use base::{Error, LayerId, Result, TokenId};
@@ -11,7 +11,7 @@ use spec::ModelSpec;
 
 use crate::blocks::{Ffn, Mixer};
 use crate::embedding::Embedding;
-use crate::step::{Entry, Logits, Step, positions, spans};
+use crate::step::{Entry, Logits, Step, go_on, positions, spans};
 
 /// A model with everything resident in place, ready to run.
 pub struct Decoder {
@@ -60,7 +60,7 @@ impl Decoder {
     /// Takes a batch through every layer, and hands out the logits its entries ask for, entry by entry.
     ///
     /// When it fails (a read, a cancellation), no sequence keeps anything of it.
-    /// `cancel` is looked at before every layer.
+    /// `cancel` is looked at before every layer and every expert.
     pub fn forward(
         &self,
         entries: &mut [Entry<'_>],
@@ -76,11 +76,9 @@ impl Decoder {
         let rotation = Rotation::new(self.rope(), &positions(&spans));
         let backend = self.backend.as_ref();
         let mut x = self.embedding.look_up(&tokens, backend)?;
-        let mut step = Step { backend, experts, entries, spans, rotation, form: self.form };
+        let mut step = Step { backend, experts, entries, spans, rotation, form: self.form, cancel };
         for layer in &self.layers {
-            if cancel.load(Ordering::Relaxed) {
-                return Err(Error::cancelled());
-            }
+            go_on(cancel)?;
             layer.forward(&mut x, &mut step)?;
         }
         self.predict(&x, &step, emit)?;

@@ -1,9 +1,10 @@
 //! What one pass through the layers carries.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use backend::{Backend, Form, Rotation, Span};
-use base::TokenId;
+use base::{Error, Result, TokenId};
 use experts::ExpertPool;
 use kv::KvCache;
 
@@ -42,6 +43,14 @@ pub(crate) struct Step<'a, 'b> {
     pub(crate) rotation: Rotation,
     /// Forces one form of latent attention; `None` takes the cheaper one.
     pub(crate) form: Option<Form>,
+    /// Set when the caller wants no answer any more.
+    pub(crate) cancel: &'a AtomicBool,
+}
+
+/// Ends a pass that nobody waits for. Asked before every layer, and before every expert, of which a long prompt has
+/// hundreds in one layer.
+pub(crate) fn go_on(cancel: &AtomicBool) -> Result<()> {
+    if cancel.load(Ordering::Relaxed) { Err(Error::cancelled()) } else { Ok(()) }
 }
 
 /// Rows of the batch that each entry's tokens take.

@@ -149,3 +149,26 @@ fn a_cancelled_pass_keeps_nothing() {
     assert!(kv.is_empty());
     assert_eq!(rig.prefill(&tokens, 512).unwrap(), expected);
 }
+
+#[test]
+fn a_pass_that_is_cancelled_within_its_last_layer_ends_there() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let (path, tokens, expected) = reference(MODELS[0]);
+    let mut rig = Rig::open(&path, &RigOptions::default()).unwrap();
+    rig.prefill(&tokens, 512).unwrap(); // from here on every expert is resident, so nothing ever blocks
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let (flag, last) = (cancelled.clone(), rig.decoder.spec().layers.len() as u32 - 1);
+    rig.pool.watch(Some(Box::new(move |layer, _| flag.store(layer.0 == last, Ordering::Relaxed))));
+    let backend = rig.decoder.backend().clone();
+    let mut kv =
+        kv::KvCache::new(rig.decoder.spec(), backend.as_ref(), kv::Precision::F32, tokens.len()).unwrap();
+    let entry =
+        model::Entry { kv: &mut kv, tokens: &tokens, prompt: 0..tokens.len(), logits: model::Logits::All };
+    let error =
+        rig.decoder.forward(&mut [entry], &mut rig.pool, &cancelled, &mut |_, _, _| Ok(())).unwrap_err();
+    assert_eq!(error.kind(), base::Kind::Cancelled);
+    assert!(kv.is_empty());
+    rig.pool.watch(None);
+    assert_eq!(rig.prefill(&tokens, 512).unwrap(), expected);
+}

@@ -8,7 +8,7 @@ use quant::Matrix;
 use spec::Router;
 
 use super::Gated;
-use crate::step::Step;
+use crate::step::{Step, go_on};
 
 pub(crate) struct Moe {
     pub(crate) rule: Router,
@@ -25,7 +25,7 @@ impl Moe {
     /// Experts are computed in the order their bytes arrive, each into rows of its own; the rows are summed in rank
     /// order. So the disk decides when, never what.
     pub(crate) fn forward(&self, layer: LayerId, x: &Tensor, step: &mut Step<'_, '_>) -> Result<Tensor> {
-        let backend = step.backend;
+        let (backend, cancel) = (step.backend, step.cancel);
         let logits = backend.matmul(x, &self.router)?;
         let routing = backend.route(&logits, self.bias.as_ref(), &self.rule)?;
         let mut arrivals = step.experts.request(layer, &routing.distinct())?;
@@ -36,6 +36,7 @@ impl Moe {
         };
         let mut parts = backend.tensor(x.rows * routing.top_k, x.cols)?;
         while let Some(lease) = arrivals.next_ready()? {
+            go_on(cancel)?;
             backend.expert(&mut parts, x, &routing.uses(lease.expert), self.spell(&lease)?)?;
         }
         backend.combine(&mut y, &parts, &routing)?;
