@@ -30,6 +30,9 @@ pub trait Backend: Send + Sync {
     /// What this device is, for people.
     fn name(&self) -> String;
 
+    /// How activations meet quantized weights here.
+    fn activations(&self) -> Activations;
+
     /// Takes a weight `[rows, cols]` into the device's memory. The two planes are as [`Matrix`] has them.
     fn place(
         &self,

@@ -6,7 +6,7 @@ use base::ByteSize;
 use experts::PoolStats;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tidemill::{Engine, Precision, Sampling, Totals, machine};
+use tidemill::{Activations, Engine, Precision, Sampling, Totals, machine};
 
 use crate::session::Answer;
 
@@ -30,6 +30,7 @@ struct End {
     totals: Totals,
     budget: u64,
     kv: Precision,
+    activations: Activations,
     io: &'static str,
     way: &'static str,
     drive_rate: Option<u64>,
@@ -64,6 +65,7 @@ impl Summary {
             totals: engine.totals(),
             budget: engine.plan().budget,
             kv: engine.plan().precision,
+            activations: engine.activations(),
             io: engine.io().0.name(),
             way: engine.reading().0.way.name(),
             drive_rate: engine.reading().1,
@@ -152,7 +154,7 @@ impl Summary {
             "seed": self.seed,
             "io": end.io,
             "backend": end.backend,
-            "activations": "f32",
+            "activations": end.activations.name(),
             "kv": end.kv.name(),
             "lossy": if end.kv == Precision::Q8 { vec!["kv q8"] } else { vec![] },
         })

@@ -56,6 +56,36 @@ fn run_without_arguments_tells_a_story() {
 }
 
 #[test]
+fn every_instruction_set_tells_the_same_story() {
+    let doctor = json(&["doctor", "--json"]);
+    let all: Vec<&str> = doctor["isa"].as_array().unwrap().iter().map(|isa| isa.as_str().unwrap()).collect();
+    assert!(all.contains(&"scalar"));
+    for activations in ["f32", "int8"] {
+        let told = all.iter().map(|isa| {
+            let args =
+                ["run", "demo", "--greedy", "-n", "24", "--isa", isa, "--activations", activations, "--json"];
+            let object = json(&args);
+            assert_eq!(object["activations"], activations);
+            assert!(object["backend"].as_str().unwrap().contains(isa), "{object}");
+            object["tokens"].clone()
+        });
+        let told: Vec<Value> = told.collect();
+        assert!(told.windows(2).all(|pair| pair[0] == pair[1]), "{activations}: {told:?}");
+    }
+}
+
+#[test]
+fn the_arithmetic_is_measured_beside_its_ceilings() {
+    let object = json(&["bench", "--kernels", "--formats", "q8_0", "--runs", "1", "--json"]);
+    let row = object["kernels"].as_array().unwrap().last().unwrap();
+    has_keys(row, &["format", "isa", "decode_share", "prefill_share", "memory_bytes_per_second"]);
+    assert!(row["decode_bytes_per_second"].as_u64().unwrap() > 0);
+    let unknown = tidemill(&["bench", "--kernels", "--formats", "Q9"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("Q4_K"));
+}
+
+#[test]
 fn run_json_holds_what_other_tools_read() {
     let object = json(&["run", "demo", "Hello!", "--greedy", "--json"]);
     assert_eq!(object["text"], "Hello! Would you like to hear a story?");

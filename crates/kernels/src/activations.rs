@@ -13,6 +13,16 @@ pub enum Activations {
     Int8,
 }
 
+impl Activations {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
 /// Columns of a strip.
 pub const STRIP: usize = 256;
 

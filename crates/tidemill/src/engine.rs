@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use backend::{Backend, Cpu};
+use backend::{Activations, Backend, Cpu};
 use base::{Error, Extent, Result, TokenId};
 use disk::{Answer, Disk, Files, Io, Setting};
 use experts::policy::Policy;
@@ -130,6 +130,11 @@ impl Engine {
     /// Where it computes, for people.
     pub fn backend_name(&self) -> String {
         self.decoder.backend().name()
+    }
+
+    /// How activations meet quantized weights.
+    pub fn activations(&self) -> Activations {
+        self.decoder.backend().activations()
     }
 
     /// How experts are read, and why not as wished, if so.

@@ -85,15 +85,12 @@ impl Cpu {
 
 impl Backend for Cpu {
     fn name(&self) -> String {
-        let activations = match self.activations {
-            Activations::F32 => "f32",
-            Activations::Int8 => "int8",
-        };
-        format!(
-            "cpu, {}, {} threads, {activations} activations",
-            self.kernels.isa.name(),
-            self.threads.count()
-        )
+        let (isa, threads) = (self.kernels.isa.name(), self.threads.count());
+        format!("cpu, {isa}, {threads} threads, {} activations", self.activations.name())
+    }
+
+    fn activations(&self) -> Activations {
+        self.activations
     }
 
     fn place(
