@@ -46,7 +46,9 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
     let count = args.engine.threads.map_or_else(machine::cores, usize::from);
     let threads = Threads::new(count)?;
     let formats = formats(&args.formats)?;
-    let tables: Vec<_> = Isa::ALL.iter().filter_map(|isa| Kernels::for_isa(*isa)).collect();
+    let only = args.engine.options().isa;
+    let wanted = Isa::ALL.iter().filter(|isa| only.is_none_or(|only| only == **isa));
+    let tables: Vec<_> = wanted.filter_map(|isa| Kernels::for_isa(*isa)).collect();
     // Bytes in which any pair or four make a float of middling size, whatever the format.
     let len = machine::memory_limit().map_or(STREAMED, |limit| STREAMED.min(limit / 4)) as usize;
     let mut state = 1_u32;
