@@ -19,7 +19,7 @@ const FEW: usize = 2;
 const SPELLED: usize = 2688;
 
 /// Rows of a block at most: more gain nothing.
-const BLOCK: usize = 128;
+const BLOCK: usize = 64;
 
 /// Bytes of weights that a thread claims at a time when each is used once.
 const CLAIM: usize = 64 << 10;

@@ -32,14 +32,17 @@ pub fn scratch_bytes(spec: &ModelSpec, pass: &PassSize) -> u64 {
     let head = HEAD_ROWS.min(tokens) * (2 * spec.hidden + 2 * spec.vocab);
     // What products keep from one to the next: the inner rows of gated networks, and what each thread spells out.
     let inner = tokens * spec.layers.iter().map(|layer| inner_width(&layer.ffn)).max().unwrap_or(0);
-    let spelled = pass.threads * SPELLED_MIN.max(2 * widest_row(spec));
+    let row = 2 * widest_row(spec); // of gate and of up
+    let spelled = pass.threads * SPELLED.min(SPELLED_ROWS * row).max(row);
     let numbers = residual + inner + spelled + widest.max().unwrap_or(0).max(head);
     let codes = backend::codes_scratch_bytes(widest_row(spec), tokens, pass.threads);
     (numbers * size_of::<f32>() + codes + pass.threads * STACK) as u64
 }
 
-/// Numbers a thread spells out of weights at least, and bytes of its stack: as the kernels have it, and as measured.
-const SPELLED_MIN: usize = 64 << 10;
+/// Numbers, and rows, that a thread spells out of weights together at most, and bytes of its stack: as the kernels have
+/// it, and as measured.
+const SPELLED: usize = 64 << 10;
+const SPELLED_ROWS: usize = 16;
 const STACK: usize = 64 << 10;
 
 fn inner_width(ffn: &Ffn) -> usize {
