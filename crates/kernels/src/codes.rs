@@ -37,7 +37,7 @@ pub(crate) struct CodesScratch {
 pub fn codes_scratch_bytes(cols: usize, tokens: usize, threads: usize) -> usize {
     let strips = cols.div_ceil(STRIP);
     let laid = if tokens > FEW { tokens.div_ceil(WIDTH) * strips * size_of::<TokenTile>() } else { 0 };
-    // Where there are no tiles, every token is kept so; it is what a tile takes, less what it pads.
+    // Where there are no tiles, every token is kept so, which takes a fifth more than its part of a tile.
     let few = tokens.max(FEW) * strips * size_of::<ActivationStrip>();
     let spelled = SPELLED.min(2 * BLOCK * strips).max(2 * ROWS * strips) * size_of::<Strip>();
     let sums = 2 * BLOCK * ABREAST * WIDTH * size_of::<f32>();

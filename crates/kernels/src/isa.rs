@@ -320,7 +320,10 @@ impl Kernels {
     /// When `quant` has no strips, and when the row is not as long as the token.
     pub fn dot_codes(&self, quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f32 {
         check_codes(quant, row, x.len());
-        // SAFETY: as in `dequantize`; every strip of the row is there, by the line above.
+        if x.is_empty() {
+            return 0.0;
+        }
+        // SAFETY: as in `dequantize`; every strip of the row is there, by the check above.
         unsafe { (self.functions.dot_codes)(quant, row, x) }
     }
 

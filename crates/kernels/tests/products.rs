@@ -214,6 +214,16 @@ fn empty_products_are_zero() {
 }
 
 #[test]
+fn a_row_without_columns_has_the_product_zero() {
+    let row = quant::Row { values: &[], scales: &[] };
+    for kernels in tables() {
+        for quant in Quant::ALL.iter().filter(|quant| quant.strip_group().is_some()) {
+            assert_eq!(kernels.dot_codes(*quant, row, &[]), 0.0, "{quant} on {}", kernels.isa.name());
+        }
+    }
+}
+
+#[test]
 #[should_panic(expected = "takes x [tokens, 32] to out [tokens, 2]")]
 fn lengths_that_do_not_agree_are_a_programming_error() {
     let w = Weight::new(Quant::Q8_0, 2, 32, 0.0);
