@@ -92,6 +92,12 @@ pub trait Backend: Send + Sync {
     /// Copies the first `count` rows, bit for bit, to those of `to`, which has the same precision.
     fn copy_kv(&self, from: &KvRows, count: usize, to: &mut KvRows) -> Result<()>;
 
+    /// Rows of the KV cache as bytes, each [`Precision::row_bytes`] long: the same on every device.
+    fn kv_bytes(&self, from: &KvRows, rows: Range<usize>) -> Result<Vec<u8>>;
+
+    /// Puts bytes that [`kv_bytes`](Self::kv_bytes) gave back, as the rows of `to` that begin at `at`.
+    fn set_kv_bytes(&self, bytes: &[u8], to: &mut KvRows, at: usize) -> Result<()>;
+
     /// Causal latent attention of some tokens of one sequence, into the same rows of `out`:
     /// `[tokens, heads * (nope + rotated)]` to `[tokens, heads * value]`.
     fn latent_attention(&self, query: &LatentQuery<'_>, out: &mut Tensor) -> Result<()>;

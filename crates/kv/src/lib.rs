@@ -5,11 +5,14 @@
 //! grouped-query attention the key and the value of each of its heads.
 #![forbid(unsafe_code)]
 
+mod saved;
+
 use std::ops::Range;
 
 pub use backend::Precision;
 use backend::{Backend, KvRows, Tensor};
 use base::{Error, Result};
+pub use saved::saved_bytes;
 use spec::ModelSpec;
 
 /// The attention state of one sequence.

@@ -114,18 +114,29 @@ impl Rig {
         chunk: usize,
         prompt: &dyn Fn(usize) -> Range<usize>,
     ) -> Result<Vec<f32>> {
-        let backend = self.decoder.backend().clone();
-        let mut kv = KvCache::new(self.decoder.spec(), backend.as_ref(), self.precision, tokens.len())?;
+        let mut kv = self.cache(tokens.len())?;
         let mut all = Vec::new();
         for tokens in tokens.chunks(chunk) {
             let prompt = prompt(kv.len());
-            let mut entries = [Entry { kv: &mut kv, tokens, prompt, logits: Logits::All }];
-            let emit = &mut |_: usize, _: usize, logits: &[f32]| {
-                all.extend_from_slice(logits);
-                Ok(())
-            };
-            self.decoder.forward(&mut entries, &mut self.pool, &AtomicBool::new(false), emit)?;
+            all.extend(self.feed(&mut kv, tokens, prompt)?);
         }
+        Ok(all)
+    }
+
+    /// An attention state with room for so many tokens.
+    pub fn cache(&self, tokens: usize) -> Result<KvCache> {
+        KvCache::new(self.decoder.spec(), self.decoder.backend().as_ref(), self.precision, tokens)
+    }
+
+    /// One pass with more tokens of a sequence, part of the prompt that stands at `prompt`; the logits of each.
+    pub fn feed(&mut self, kv: &mut KvCache, tokens: &[TokenId], prompt: Range<usize>) -> Result<Vec<f32>> {
+        let mut all = Vec::new();
+        let mut entries = [Entry { kv, tokens, prompt, logits: Logits::All }];
+        let emit = &mut |_: usize, _: usize, logits: &[f32]| {
+            all.extend_from_slice(logits);
+            Ok(())
+        };
+        self.decoder.forward(&mut entries, &mut self.pool, &AtomicBool::new(false), emit)?;
         Ok(all)
     }
 }

@@ -98,6 +98,56 @@ pub(super) fn copy(from: &KvRows, count: usize, to: &mut KvRows) {
     }
 }
 
+/// Rows as bytes, one after another, little-endian: numbers, or codes and then their scales.
+pub(super) fn bytes(rows: &KvRows, which: Range<usize>) -> Vec<u8> {
+    let (cols, groups) = (rows.cols, rows.cols.div_ceil(Q8_GROUP));
+    let numbers = which.start * cols..which.end * cols;
+    match buffer(rows) {
+        HostRows::F32(all) => all[numbers].iter().flat_map(|number| number.to_le_bytes()).collect(),
+        HostRows::F16(all) => all[numbers].iter().flat_map(|half| half.to_le_bytes()).collect(),
+        HostRows::Q8(codes, scales) => {
+            let mut bytes = Vec::with_capacity(which.len() * rows.precision.row_bytes(cols));
+            for row in which {
+                bytes.extend(codes[row * cols..][..cols].iter().map(|code| *code as u8));
+                bytes.extend(scales[row * groups..][..groups].iter().flat_map(|scale| scale.to_le_bytes()));
+            }
+            bytes
+        }
+    }
+}
+
+/// The opposite of [`bytes`], whole rows, from row `at` on.
+pub(super) fn set_bytes(bytes: &[u8], rows: &mut KvRows, at: usize) {
+    let (cols, groups) = (rows.cols, rows.cols.div_ceil(Q8_GROUP));
+    let row_bytes = rows.precision.row_bytes(cols).max(1);
+    assert!(bytes.len().is_multiple_of(row_bytes), "whole rows of {row_bytes} bytes");
+    let numbers = at * cols..(at + bytes.len() / row_bytes) * cols;
+    match buffer_mut(rows) {
+        HostRows::F32(all) => {
+            for (number, bytes) in all[numbers].iter_mut().zip(bytes.as_chunks().0) {
+                *number = f32::from_le_bytes(*bytes);
+            }
+        }
+        HostRows::F16(all) => {
+            for (half, bytes) in all[numbers].iter_mut().zip(bytes.as_chunks().0) {
+                *half = u16::from_le_bytes(*bytes);
+            }
+        }
+        HostRows::Q8(codes, scales) => {
+            for (row, bytes) in (at..).zip(bytes.chunks_exact(row_bytes)) {
+                let (of_codes, of_scales) = bytes.split_at(cols);
+                for (code, byte) in codes[row * cols..][..cols].iter_mut().zip(of_codes) {
+                    *code = *byte as i8;
+                }
+                for (scale, bytes) in scales[row * groups..][..groups].iter_mut().zip(of_scales.as_chunks().0)
+                {
+                    *scale = f32::from_le_bytes(*bytes);
+                }
+            }
+        }
+    }
+}
+
 /// Columns `cols` of the rows `positions`, as floats, into rows of `out` that are `stride` apart.
 pub(super) fn widen(
     kernels: &Kernels,

@@ -221,6 +221,15 @@ impl Backend for Cpu {
         Ok(())
     }
 
+    fn kv_bytes(&self, from: &KvRows, rows: Range<usize>) -> Result<Vec<u8>> {
+        Ok(kv_rows::bytes(from, rows))
+    }
+
+    fn set_kv_bytes(&self, bytes: &[u8], to: &mut KvRows, at: usize) -> Result<()> {
+        kv_rows::set_bytes(bytes, to, at);
+        Ok(())
+    }
+
     fn latent_attention(&self, query: &LatentQuery<'_>, out: &mut Tensor) -> Result<()> {
         let Self { kernels, threads, attention: memory, .. } = self;
         attention::latent(&attention::Machine { kernels, threads, memory }, query, out);

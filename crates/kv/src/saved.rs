@@ -1,0 +1,127 @@
+//! A cache as bytes, and back: so that a prompt that many begin with is computed once, and outlives the process.
+//!
+//! The head says a version, the precision, the tokens and what each layer keeps; then the rows follow, layer by layer,
+//! as they are stored. Every length is known from the model before it is read, so bytes from outside allocate nothing.
+//! Neither a checksum nor the model's name is in it: who keeps the bytes keeps those too.
+
+use std::io::{Read, Write};
+
+use backend::{Backend, Precision};
+use base::{Context, Error, Result};
+use spec::ModelSpec;
+
+use crate::KvCache;
+
+const MAGIC: [u8; 8] = *b"tidemlKV";
+
+/// Raised whenever what follows the head means something else.
+const VERSION: u32 = 1;
+
+/// Bytes that are held at once.
+const PIECE: usize = 1 << 20;
+
+/// Bytes that [`KvCache::save`] writes of a cache of this model.
+pub fn saved_bytes(spec: &ModelSpec, precision: Precision, tokens: usize) -> u64 {
+    head(spec, precision, tokens).len() as u64 + crate::bytes_per_token(spec, precision) * tokens as u64
+}
+
+/// Everything before the rows.
+fn head(spec: &ModelSpec, precision: Precision, tokens: usize) -> Vec<u8> {
+    let place = Precision::ALL.iter().position(|one| *one == precision).unwrap_or_default();
+    let mut bytes = Vec::from(MAGIC);
+    for number in [VERSION, place as u32, spec.layers.len() as u32] {
+        bytes.extend(number.to_le_bytes());
+    }
+    for layer in &spec.layers {
+        bytes.extend((layer.mixer.row() as u32).to_le_bytes());
+    }
+    bytes.extend((tokens as u64).to_le_bytes());
+    bytes
+}
+
+impl KvCache {
+    /// Writes what is kept of the first `tokens` tokens, which is no more than is kept of them all.
+    ///
+    /// Fails as `out` does.
+    pub fn save(
+        &self,
+        spec: &ModelSpec,
+        backend: &dyn Backend,
+        tokens: usize,
+        out: &mut dyn Write,
+    ) -> Result<()> {
+        assert!(tokens <= self.len(), "{tokens} tokens of {} that are kept", self.len());
+        let failed = |error: std::io::Error| Error::io("writing what attention keeps", &error);
+        out.write_all(&head(spec, self.precision, tokens)).map_err(failed)?;
+        for rows in &self.layers {
+            let step = rows_at_once(self.precision.row_bytes(rows.cols));
+            for start in (0..tokens).step_by(step) {
+                let bytes = backend.kv_bytes(rows, start..tokens.min(start + step))?;
+                out.write_all(&bytes).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A cache with room for `capacity` tokens that keeps what was [saved](Self::save) of one of the same model.
+    ///
+    /// Refuses bytes of another model or precision, more tokens than there is room for, and bytes that end early.
+    pub fn restore(
+        spec: &ModelSpec,
+        backend: &dyn Backend,
+        precision: Precision,
+        capacity: usize,
+        input: &mut dyn Read,
+    ) -> Result<Self> {
+        let place = || "what was kept of a sequence";
+        let tokens = read_head(spec, precision, input).within(place)?;
+        if tokens > capacity as u64 {
+            let error = format!("{tokens} tokens; there is room for {capacity}");
+            return Err(Error::budget(error).within(place()));
+        }
+        let tokens = tokens as usize;
+        let mut cache = Self::new(spec, backend, precision, capacity)?;
+        let mut bytes = Vec::new();
+        for rows in &mut cache.layers {
+            let row_bytes = precision.row_bytes(rows.cols);
+            let step = rows_at_once(row_bytes);
+            for start in (0..tokens).step_by(step) {
+                bytes.resize(step.min(tokens - start) * row_bytes, 0);
+                read_exact(input, &mut bytes).within(place)?;
+                backend.set_kv_bytes(&bytes, rows, start)?;
+            }
+        }
+        cache.commit(tokens);
+        Ok(cache)
+    }
+}
+
+fn rows_at_once(row_bytes: usize) -> usize {
+    (PIECE / row_bytes.max(1)).max(1)
+}
+
+/// The number of tokens, if everything before it is as this model has it.
+fn read_head(spec: &ModelSpec, precision: Precision, input: &mut dyn Read) -> Result<u64> {
+    let expected = head(spec, precision, 0);
+    let (expected, _) = expected.split_at(expected.len() - size_of::<u64>());
+    let mut found = vec![0; expected.len()];
+    let (start, rest) = found.split_at_mut(MAGIC.len() + size_of::<u32>());
+    read_exact(input, start)?;
+    if start[..] != expected[..start.len()] {
+        return Err(Error::unsupported(format!("its head is not that of version {VERSION}")));
+    }
+    read_exact(input, rest)?;
+    if rest[..] != expected[start.len()..] {
+        return Err(Error::input("it was kept of another model, or in another precision"));
+    }
+    let mut tokens = [0; size_of::<u64>()];
+    read_exact(input, &mut tokens)?;
+    Ok(u64::from_le_bytes(tokens))
+}
+
+fn read_exact(input: &mut dyn Read, bytes: &mut [u8]) -> Result<()> {
+    input.read_exact(bytes).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => Error::corrupt("it ends early"),
+        _ => Error::io("reading", &error),
+    })
+}
