@@ -131,6 +131,8 @@ def spread_of(name: str, tensor: torch.Tensor, tied: bool) -> tuple[float, float
     """Standard deviation and mean: activations of order one, and routing that neither collapses nor is uniform."""
     if name.endswith("e_score_correction_bias"):
         return 0.2, 0.0
+    if name.endswith("bias"):
+        return 0.1, 0.0
     if "norm" in name:
         return 0.2, 1.0
     if "embed_tokens" in name:

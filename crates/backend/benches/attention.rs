@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use backend::{Backend, Cpu, Form, LatentQuery, LatentUp, Precision, Span, Tensor, Weight};
 use quant::Quant;
-use spec::{Mla, Rope, RopePairs};
+use spec::{Mla, Rope, RopePairs, Stretch};
 
 fn main() {
     let (cpu, mla) = (Cpu::new(2).unwrap(), k2());
@@ -55,7 +55,7 @@ fn main() {
 }
 
 fn k2() -> Mla {
-    let rope = Rope { dims: 64, theta: 5e4, pairs: RopePairs::Adjacent, yarn: None };
+    let rope = Rope { dims: 64, theta: 5e4, pairs: RopePairs::Adjacent, stretch: Stretch::None };
     let (heads, latent, nope, rotated, value) = (64, 512, 128, 64, 128);
     Mla { heads, query_rank: None, latent, nope, rotated, value, rank_eps: 1e-6, scale: 0.1, rope }
 }

@@ -64,6 +64,9 @@ pub trait Backend: Send + Sync {
     /// `down (silu(gate x) * up x)`, row by row.
     fn gated(&self, x: &Tensor, gate: &Weight, up: &Weight, down: &Weight) -> Result<Tensor>;
 
+    /// Adds a weight of one row to every row.
+    fn add_bias(&self, x: &mut Tensor, bias: &Weight) -> Result<()>;
+
     /// `x += y`.
     fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()>;
 

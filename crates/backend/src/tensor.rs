@@ -121,13 +121,11 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// The rotation of each token of a batch, by its position in its sequence.
+    /// The rotation of each token of a batch, by its position in its sequence and the angle per position of each pair.
     ///
     /// The angle is a product of two f32, as in the published implementations: at long contexts the rounding of the
     /// angle is part of the model.
-    pub fn new(rope: &Rope, positions: &[usize]) -> Self {
-        let frequencies: Vec<f32> =
-            rope.frequencies().into_iter().map(|frequency| frequency as f32).collect();
+    pub fn new(rope: &Rope, frequencies: &[f32], positions: &[usize]) -> Self {
         let angles = positions.iter().flat_map(|p| frequencies.iter().map(move |f| f64::from(*p as f32 * f)));
         let (sin, cos) = angles
             .map(|angle| ((angle.sin() * rope.magnitude()) as f32, (angle.cos() * rope.magnitude()) as f32))

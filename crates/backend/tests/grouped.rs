@@ -7,13 +7,13 @@ use backend::{Activations, Backend, Cpu, GroupedQuery, KvRows, Precision, Span, 
 use base::TokenId;
 use kernels::{Isa, Kernels};
 use quant::Quant;
-use spec::{Gqa, Rope, RopePairs};
+use spec::{Gqa, Rope, RopePairs, Stretch};
 
 const CONTEXT: usize = 700;
 
 fn gqa(window: Option<usize>) -> Gqa {
-    let rope = Rope { dims: 4, theta: 1e4, pairs: RopePairs::Halves, yarn: None };
-    Gqa { heads: 6, kv_heads: 2, head: 20, norm: None, window, rope }
+    let rope = Rope { dims: 4, theta: 1e4, pairs: RopePairs::Halves, stretch: Stretch::None };
+    Gqa { heads: 6, kv_heads: 2, head: 20, norm: None, input_bias: false, output_bias: false, window, rope }
 }
 
 fn numbers(count: usize, seed: u32) -> Vec<f32> {

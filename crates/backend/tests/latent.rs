@@ -10,12 +10,12 @@ use backend::{
 use base::TokenId;
 use kernels::{Isa, Kernels};
 use quant::Quant;
-use spec::{Mla, Rope, RopePairs};
+use spec::{Mla, Rope, RopePairs, Stretch};
 
 const CONTEXT: usize = 700;
 
 fn mla() -> Mla {
-    let rope = Rope { dims: 4, theta: 1e4, pairs: RopePairs::Adjacent, yarn: None };
+    let rope = Rope { dims: 4, theta: 1e4, pairs: RopePairs::Adjacent, stretch: Stretch::None };
     let (heads, latent, nope, rotated, value) = (8, 20, 6, 4, 5);
     Mla { heads, query_rank: None, latent, nope, rotated, value, rank_eps: 1e-6, scale: 0.3, rope }
 }

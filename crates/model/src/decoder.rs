@@ -18,6 +18,8 @@ pub struct Decoder {
     pub(crate) spec: ModelSpec,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) embedding: Embedding,
+    /// Angle per position of each rotated pair.
+    pub(crate) frequencies: Vec<f32>,
     pub(crate) layers: Vec<Layer>,
     pub(crate) norm: Weight,
     /// `None`: the embedding is the head, and resident.
@@ -73,7 +75,7 @@ impl Decoder {
             return Ok(());
         }
         let spans = spans(entries);
-        let rotation = Rotation::new(self.rope(), &positions(&spans));
+        let rotation = Rotation::new(self.spec.rope(), &self.frequencies, &positions(&spans));
         let backend = self.backend.as_ref();
         let mut x = self.embedding.look_up(&tokens, backend)?;
         let mut step = Step { backend, experts, entries, spans, rotation, form: self.form, cancel };
@@ -86,10 +88,6 @@ impl Decoder {
             entry.kv.commit(entry.tokens.len());
         }
         Ok(())
-    }
-
-    fn rope(&self) -> &spec::Rope {
-        self.spec.layers[0].mixer.rope()
     }
 
     /// Final norm and output head, for the rows that were asked for.

@@ -7,7 +7,7 @@ use base::{Context, Error, Extent, LayerId, Result};
 use manifest::{Manifest, Stored};
 use spec::{Gqa, LayerWeight as W, Mla, Role};
 
-use crate::blocks::{Ffn, Gated, GroupedAttention, LatentAttention, Mixer, Moe, Queries};
+use crate::blocks::{Ffn, Gated, GroupedAttention, LatentAttention, Linear, Mixer, Moe, Queries};
 use crate::decoder::{Decoder, Layer};
 use crate::embedding::{Embedding, RowSource};
 
@@ -28,11 +28,21 @@ pub fn load(
         (Some(stored), false) => Embedding::Rows { stored: stored.clone(), source: rows },
         _ => Embedding::Resident(loader.weight(Role::Embedding)?),
     };
+    let frequencies = loader.frequencies()?;
     let norm = loader.weight(Role::OutputNorm)?;
     let head = loader.optional(Role::Head)?;
     let layers = (0..manifest.spec.layers.len()).map(|i| loader.layer(LayerId(i as u32)));
     let layers = layers.collect::<Result<_>>()?;
-    Ok(Decoder { spec: manifest.spec.clone(), backend, embedding, layers, norm, head, form: None })
+    Ok(Decoder {
+        spec: manifest.spec.clone(),
+        backend,
+        embedding,
+        frequencies,
+        layers,
+        norm,
+        head,
+        form: None,
+    })
 }
 
 struct Loader<'a> {
@@ -42,6 +52,15 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
+    /// Angle per position of each rotated pair, divided by the factors that the model stores, if it does.
+    fn frequencies(&mut self) -> Result<Vec<f32>> {
+        let frequencies = self.manifest.spec.rope().frequencies().into_iter().map(|angle| angle as f32);
+        let Some(factors) = self.optional(Role::RopeFactors)? else { return Ok(frequencies.collect()) };
+        let factors = self.backend.embed(&factors, &[0])?;
+        let factors = self.backend.to_host(&factors, 0..1)?;
+        Ok(frequencies.zip(factors).map(|(frequency, factor)| frequency / factor).collect())
+    }
+
     fn layer(&mut self, id: LayerId) -> Result<Layer> {
         let spec = &self.manifest.spec.layers[id.0 as usize];
         let mixer = match &spec.mixer {
@@ -65,12 +84,12 @@ impl Loader<'_> {
         };
         Ok(GroupedAttention {
             gqa: gqa.clone(),
-            query: self.of(id, W::Query)?,
-            key: self.of(id, W::Key)?,
-            value: self.of(id, W::Value)?,
+            query: self.linear(id, W::Query, W::QueryBias)?,
+            key: self.linear(id, W::Key, W::KeyBias)?,
+            value: self.linear(id, W::Value, W::ValueBias)?,
             norms,
             eps: self.manifest.spec.norm_eps,
-            out: self.of(id, W::MixerOut)?,
+            out: self.linear(id, W::MixerOut, W::MixerOutBias)?,
         })
     }
 
@@ -114,6 +133,11 @@ impl Loader<'_> {
 
     fn gated(&mut self, id: LayerId, [gate, up, down]: [W; 3]) -> Result<Gated> {
         Ok(Gated { gate: self.of(id, gate)?, up: self.of(id, up)?, down: self.of(id, down)? })
+    }
+
+    /// A product, with its bias where the model has one.
+    fn linear(&mut self, id: LayerId, weight: W, bias: W) -> Result<Linear> {
+        Ok(Linear { weight: self.of(id, weight)?, bias: self.optional(Role::Layer(id, bias))? })
     }
 
     fn of(&mut self, id: LayerId, weight: W) -> Result<Weight> {

@@ -118,10 +118,10 @@ fn cut_numbers(name: &str) -> Option<(String, Vec<u32>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ExpertPart, Ffn, LayerSpec, LayerWeight, Mixer, Mla, Rope, RopePairs};
+    use crate::{ExpertPart, Ffn, LayerSpec, LayerWeight, Mixer, Mla, Rope, RopePairs, Stretch};
 
     fn mla() -> Mixer {
-        let rope = Rope { dims: 2, theta: 1e4, pairs: RopePairs::Adjacent, yarn: None };
+        let rope = Rope { dims: 2, theta: 1e4, pairs: RopePairs::Adjacent, stretch: Stretch::None };
         let (heads, latent, nope, rotated, value) = (1, 1, 1, 2, 1);
         Mixer::Mla(Mla {
             heads,

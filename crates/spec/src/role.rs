@@ -4,7 +4,7 @@ use std::fmt;
 
 use base::{ExpertKey, LayerId};
 
-use crate::{Ffn, Gqa, HeadNorm, LayerSpec, Mixer, Mla, ModelSpec, Moe};
+use crate::{Ffn, Gqa, HeadNorm, LayerSpec, Mixer, Mla, ModelSpec, Moe, Stretch};
 
 /// What one weight of a model is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,6 +15,8 @@ pub enum Role {
     OutputNorm,
     /// Output head, `[vocab, hidden]`.
     Head,
+    /// What each frequency of the rotation is divided by, `[dims / 2]`.
+    RopeFactors,
     /// A weight every token of this layer needs.
     Layer(LayerId, LayerWeight),
     /// One matrix of one routed expert.
@@ -36,6 +38,12 @@ pub enum LayerWeight {
     Key,
     /// Value projection, `[kv_heads * head, hidden]`.
     Value,
+    /// Bias of the query projection, `[heads * head]`.
+    QueryBias,
+    /// Bias of the key projection, `[kv_heads * head]`.
+    KeyBias,
+    /// Bias of the value projection, `[kv_heads * head]`.
+    ValueBias,
     /// Norm of keys, `[head]` or `[kv_heads * head]`.
     KeyNorm,
     /// First step of the query projection, `[query_rank, hidden]`.
@@ -56,6 +64,8 @@ pub enum LayerWeight {
     ValueUp,
     /// Output projection of the mixer, `[hidden, heads * value]` or `[hidden, heads * head]`.
     MixerOut,
+    /// Bias of the output projection of the mixer, `[hidden]`.
+    MixerOutBias,
     /// Gate of a dense feed-forward network, `[inner, hidden]`.
     Gate,
     /// Up projection of a dense feed-forward network, `[inner, hidden]`.
@@ -110,6 +120,7 @@ impl ModelSpec {
         match role {
             Role::Embedding | Role::Head => Some(vec![self.vocab, self.hidden]),
             Role::OutputNorm => Some(vec![self.hidden]),
+            Role::RopeFactors => (self.rope().stretch == Stretch::Stored).then(|| vec![self.rope().dims / 2]),
             Role::Layer(id, weight) => layer(id)?.shape(weight, self.hidden),
             Role::Expert(key, part) => {
                 let moe = layer(key.layer)?.moe()?;
@@ -129,6 +140,9 @@ impl ModelSpec {
         let mut roles = vec![Role::Embedding, Role::OutputNorm];
         if !self.tied_head {
             roles.push(Role::Head);
+        }
+        if self.rope().stretch == Stretch::Stored {
+            roles.push(Role::RopeFactors);
         }
         for (index, layer) in self.layers.iter().enumerate() {
             let id = LayerId(index as u32);
@@ -152,10 +166,7 @@ impl LayerSpec {
         let mut weights = vec![W::MixerNorm, W::FfnNorm, W::MixerOut];
         match &self.mixer {
             Mixer::Mla(mla) => weights.extend(mla.weights(split)),
-            Mixer::Gqa(gqa) => {
-                weights.extend([W::Query, W::Key, W::Value]);
-                weights.extend(gqa.norm.iter().flat_map(|_| [W::QueryNorm, W::KeyNorm]));
-            }
+            Mixer::Gqa(gqa) => weights.extend(gqa.weights()),
         }
         match &self.ffn {
             Ffn::Dense { .. } => weights.extend([W::Gate, W::Up, W::Down]),
@@ -195,6 +206,17 @@ impl LayerSpec {
 }
 
 impl Gqa {
+    fn weights(&self) -> Vec<LayerWeight> {
+        use LayerWeight as W;
+        let mut weights = vec![W::Query, W::Key, W::Value];
+        weights.extend(self.norm.iter().flat_map(|_| [W::QueryNorm, W::KeyNorm]));
+        if self.input_bias {
+            weights.extend([W::QueryBias, W::KeyBias, W::ValueBias]);
+        }
+        weights.extend(self.output_bias.then_some(W::MixerOutBias));
+        weights
+    }
+
     fn shape(&self, weight: LayerWeight, hidden: usize) -> Option<Vec<usize>> {
         use LayerWeight as W;
         let (queries, keys) = (self.heads * self.head, self.kv_heads * self.head);
@@ -207,9 +229,12 @@ impl Gqa {
         match weight {
             W::Query => Some(vec![queries, hidden]),
             W::Key | W::Value => Some(vec![keys, hidden]),
+            W::QueryBias => self.input_bias.then(|| vec![queries]),
+            W::KeyBias | W::ValueBias => self.input_bias.then(|| vec![keys]),
             W::QueryNorm => norm(queries),
             W::KeyNorm => norm(keys),
             W::MixerOut => Some(vec![hidden, queries]),
+            W::MixerOutBias => self.output_bias.then(|| vec![hidden]),
             _ => None,
         }
     }

@@ -13,7 +13,7 @@ use formats::gguf::{Array, Metadata, Value, write};
 use formats::{Checkpoint, Element};
 use manifest::Manifest;
 use quant::{Matrix, Quant};
-use spec::{ExpertPart, Ffn, LayerWeight as W, Mixer, Mla, ModelSpec, Role, RopePairs, Score};
+use spec::{ExpertPart, Ffn, LayerWeight as W, Mixer, Mla, ModelSpec, Role, RopePairs, Score, Stretch};
 
 /// Converts `folder` to `out`.
 pub fn make(folder: &Path, out: &Path) -> Result<()> {
@@ -184,8 +184,8 @@ fn latent(mixer: &Mixer) -> Result<&Mla> {
 fn check_sayable(spec: &ModelSpec) -> Result<()> {
     for layer in &spec.layers {
         let mla = latent(&layer.mixer)?;
-        if mla.rope.yarn.is_some() {
-            return Err(Error::input("the demo is made from a model without YaRN"));
+        if mla.rope.stretch != Stretch::None {
+            return Err(Error::input("the demo is made from a model without a stretched rotation"));
         }
         if mla.rope.pairs != RopePairs::Adjacent {
             return Err(Error::input("the demo is made from a model that rotates adjacent pairs"));

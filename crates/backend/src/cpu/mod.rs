@@ -159,6 +159,13 @@ impl Backend for Cpu {
         Ok(tensor(x.rows, down.rows, out))
     }
 
+    fn add_bias(&self, x: &mut Tensor, bias: &Weight) -> Result<()> {
+        assert_eq!(x.cols, bias.cols, "a bias is as wide as a row");
+        let bias = vector(bias);
+        self.for_rows(x, &|_, row| self.kernels.add(bias, row));
+        Ok(())
+    }
+
     fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()> {
         assert_eq!((x.rows, x.cols), (y.rows, y.cols), "a sum needs equal shapes");
         let y_values = host(y);

@@ -1,20 +1,21 @@
-//! Grouped-query attention (arXiv:2305.13245), with norms of queries and keys where the model has them.
+//! Grouped-query attention (arXiv:2305.13245), with biases, and norms of queries and keys, where the model has them.
 
 use backend::{Backend, GroupedQuery, Heads, Tensor, Weight};
 use base::{LayerId, Result};
 use spec::{Gqa, HeadNorm};
 
+use super::Linear;
 use crate::step::Step;
 
 pub(crate) struct GroupedAttention {
     pub(crate) gqa: Gqa,
-    pub(crate) query: Weight,
-    pub(crate) key: Weight,
-    pub(crate) value: Weight,
+    pub(crate) query: Linear,
+    pub(crate) key: Linear,
+    pub(crate) value: Linear,
     /// Of queries and of keys.
     pub(crate) norms: Option<[Weight; 2]>,
     pub(crate) eps: f32,
-    pub(crate) out: Weight,
+    pub(crate) out: Linear,
 }
 
 impl GroupedAttention {
@@ -22,9 +23,9 @@ impl GroupedAttention {
     pub(crate) fn forward(&self, layer: LayerId, x: &Tensor, step: &mut Step<'_, '_>) -> Result<Tensor> {
         let (gqa, backend) = (&self.gqa, step.backend);
         let heads = |count| Heads { count, width: gqa.head, offset: 0 };
-        let mut q = backend.matmul(x, &self.query)?;
-        let mut k = backend.matmul(x, &self.key)?;
-        let v = backend.matmul(x, &self.value)?;
+        let mut q = self.query.forward(x, backend)?;
+        let mut k = self.key.forward(x, backend)?;
+        let v = self.value.forward(x, backend)?;
         if let Some([of_query, of_key]) = &self.norms {
             self.norm(&mut q, gqa.heads, of_query, backend)?;
             self.norm(&mut k, gqa.kv_heads, of_key, backend)?;
@@ -45,7 +46,7 @@ impl GroupedAttention {
             let kv = entry.kv.rows(index);
             backend.grouped_attention(&GroupedQuery { gqa, q: &q, span, kv }, &mut out)?;
         }
-        backend.matmul(&out, &self.out)
+        self.out.forward(&out, backend)
     }
 
     fn norm(&self, x: &mut Tensor, count: usize, weight: &Weight, backend: &dyn Backend) -> Result<()> {

@@ -5,7 +5,7 @@ mod grouped;
 mod latent;
 mod moe;
 
-use backend::Tensor;
+use backend::{Backend, Tensor, Weight};
 use base::{LayerId, Result};
 
 use crate::step::Step;
@@ -14,6 +14,22 @@ pub(crate) use dense::Gated;
 pub(crate) use grouped::GroupedAttention;
 pub(crate) use latent::{LatentAttention, Queries};
 pub(crate) use moe::Moe;
+
+/// A product, and a bias where the model has one.
+pub(crate) struct Linear {
+    pub(crate) weight: Weight,
+    pub(crate) bias: Option<Weight>,
+}
+
+impl Linear {
+    pub(crate) fn forward(&self, x: &Tensor, backend: &dyn Backend) -> Result<Tensor> {
+        let mut out = backend.matmul(x, &self.weight)?;
+        if let Some(bias) = &self.bias {
+            backend.add_bias(&mut out, bias)?;
+        }
+        Ok(out)
+    }
+}
 
 /// What lets a token see those before it.
 pub(crate) enum Mixer {

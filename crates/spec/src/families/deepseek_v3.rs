@@ -5,10 +5,11 @@
 
 use base::Result;
 
-use super::{Family, Shapes, layer_count};
+use super::{Family, Shapes, layer_count, rotation, tables};
+use crate::names::Table;
 use crate::{
-    Config, ExpertPart, Ffn, GroupScore, Groups, LayerSpec, LayerWeight as W, Mixer, Mla, ModelSpec, Moe,
-    Role, Rope, RopePairs, Router, Score, Skip, Slot, Yarn,
+    Config, Ffn, GroupScore, Groups, LayerSpec, LayerWeight as W, Mixer, Mla, ModelSpec, Moe, Rope,
+    RopePairs, Router, Score, Skip, Slot, Stretch,
 };
 
 /// The declaration.
@@ -18,9 +19,15 @@ pub const FAMILY: Family = Family {
     gguf_architectures: &["deepseek2"],
     read_config,
     read_gguf,
-    names: &[NAMES],
+    names: &[tables::FRAME, NAMES, tables::DENSE, tables::EXPERTS],
     prefix: "language_model.",
-    gguf_names: &[GGUF_NAMES],
+    gguf_names: &[
+        tables::GGUF_FRAME,
+        tables::GGUF_FFN_NORM,
+        GGUF_NAMES,
+        tables::GGUF_DENSE,
+        tables::GGUF_EXPERTS,
+    ],
     skips: &[
         Skip { prefix: "vision_tower.", reason: "vision" },
         Skip { prefix: "mm_projector.", reason: "vision" },
@@ -115,58 +122,29 @@ struct Rotation {
     score_magnitude: f64,
 }
 
-/// YaRN's temperature for a context `factor` times longer.
-fn magnitude(factor: f64, weight: f64) -> f64 {
-    if factor <= 1.0 { 1.0 } else { 0.1 * weight * factor.ln() + 1.0 }
-}
-
 fn softmax_scale(mla: &Mla, score_magnitude: f64) -> f32 {
     ((mla.head() as f64).powf(-0.5) * score_magnitude * score_magnitude) as f32
 }
 
-/// `rope_theta` and `rope_scaling` (old), or `rope_parameters` (new); where both are told, the published class goes by
-/// the old one.
 fn rope_of_config(config: &Config<'_>, second: bool) -> Result<Rotation> {
-    let scaling = config.child("rope_scaling")?.or(config.child("rope_parameters")?);
-    let theta_in = scaling.filter(|scaling| scaling.get("rope_theta").is_some()).unwrap_or(*config);
-    let theta = if theta_in.get("rope_theta").is_some() { theta_in.positive("rope_theta")? } else { 1e4 };
     // DeepSeek-V2 always rotates adjacent dimensions; V3 may be told otherwise.
     let adjacent = second || config.flag_or("rope_interleave", true)?;
     let pairs = if adjacent { RopePairs::Adjacent } else { RopePairs::Halves };
-    let rope = Rope { dims: config.size("qk_rope_head_dim")?, theta, pairs, yarn: None };
-    let Some(scaling) = scaling else { return Ok(Rotation { rope, score_magnitude: 1.0 }) };
-
-    let kind_key = if scaling.get("rope_type").is_some() { "rope_type" } else { "type" };
-    match scaling.text_or(kind_key, "default")? {
-        "default" => return Ok(Rotation { rope, score_magnitude: 1.0 }),
-        "yarn" => {}
-        _ => return Err(scaling.err_implemented(kind_key, "default or yarn")),
-    }
-    scaling.require("truncate", true)?;
-    let factor = scaling.positive("factor")?;
-    let (mscale, all_dim) = (scaling.number_or("mscale", 0.0)?, scaling.number_or("mscale_all_dim", 0.0)?);
-    let published = if mscale != 0.0 && all_dim != 0.0 {
-        magnitude(factor, mscale) / magnitude(factor, all_dim)
-    } else {
-        magnitude(factor, 1.0)
+    let rope = rotation::of_config(config, config.size("qk_rope_head_dim")?, pairs, Some(1e4))?;
+    let all_dim = match rotation::scaling(config)? {
+        Some(scaling) => scaling.number_or("mscale_all_dim", 0.0)?,
+        None => 0.0,
     };
-    let yarn = Yarn {
-        factor,
-        original_context: match scaling.get("original_max_position_embeddings") {
-            Some(_) => scaling.positive("original_max_position_embeddings")?,
-            None => config.size("max_position_embeddings")? as f64,
-        },
-        beta_fast: or_when_zero(scaling.number_or("beta_fast", 0.0)?, 32.0),
-        beta_slow: or_when_zero(scaling.number_or("beta_slow", 0.0)?, 1.0),
-        magnitude: scaling.number_or("attention_factor", published)?,
-    };
-    let score_magnitude = if all_dim != 0.0 { magnitude(factor, all_dim) } else { 1.0 };
-    Ok(Rotation { rope: Rope { yarn: Some(yarn), ..rope }, score_magnitude })
+    Ok(with_temperature(rope, all_dim))
 }
 
-/// The published code takes 0 for absent.
-fn or_when_zero(found: f64, default: f64) -> f64 {
-    if found == 0.0 { default } else { found }
+/// YaRN's temperature is on the scores, squared, by `mscale_all_dim`, where the model tells one.
+fn with_temperature(rope: Rope, all_dim: f64) -> Rotation {
+    let score_magnitude = match &rope.stretch {
+        Stretch::Yarn(yarn) if all_dim != 0.0 => rotation::temperature(yarn.factor, all_dim),
+        _ => 1.0,
+    };
+    Rotation { rope, score_magnitude }
 }
 
 fn read_gguf(config: Config<'_>, shapes: Shapes<'_>) -> Result<ModelSpec> {
@@ -183,7 +161,7 @@ fn read_gguf(config: Config<'_>, shapes: Shapes<'_>) -> Result<ModelSpec> {
     };
     let rotated = config.size("rope.dimension_count")?;
     let nope = config.size(key)?.checked_sub(rotated).filter(|nope| *nope > 0);
-    let rope = rope_of_gguf(&config, rotated)?;
+    let rope = rope_of_gguf(&config, shapes, rotated)?;
     let mla = Mla {
         heads: config.size("attention.head_count")?,
         query_rank: Some(config.size_or("attention.q_lora_rank", 0)?).filter(|rank| *rank > 0),
@@ -238,35 +216,18 @@ fn router_of_gguf(config: &Config<'_>, bias: bool) -> Result<Router> {
         bias: bias || score == Score::Sigmoid,
         groups: groups(count, keep, group_score),
         normalise: config.flag_or("expert_weights_norm", false)?,
-        scale: or_when_zero(config.number_or("expert_weights_scale", 0.0)?, 1.0) as f32,
+        scale: rotation::or_when_zero(config.number_or("expert_weights_scale", 0.0)?, 1.0) as f32,
     })
 }
 
-fn rope_of_gguf(config: &Config<'_>, dims: usize) -> Result<Rotation> {
-    let theta = config.number_or("rope.freq_base", 1e4)?;
-    let rope = Rope { dims, theta, pairs: RopePairs::Adjacent, yarn: None };
-    match config.text_or("rope.scaling.type", "none")? {
-        "none" => {
-            config.require("rope.scaling.factor", 1.0)?;
-            return Ok(Rotation { rope, score_magnitude: 1.0 });
-        }
-        "yarn" => {}
-        _ => return Err(config.err_implemented("rope.scaling.type", "none or yarn")),
-    }
-    config.require("rope.scaling.attn_factor", 1.0)?;
-    let factor = config.positive("rope.scaling.factor")?;
-    let yarn = Yarn {
-        factor,
-        original_context: config.positive("rope.scaling.original_context_length")?,
-        beta_fast: or_when_zero(config.number_or("rope.scaling.yarn_beta_fast", 0.0)?, 32.0),
-        beta_slow: or_when_zero(config.number_or("rope.scaling.yarn_beta_slow", 0.0)?, 1.0),
-        // Published models have mscale = mscale_all_dim, so the factor on cosines and sines is 1; no key tells it.
-        magnitude: 1.0,
-    };
+fn rope_of_gguf(config: &Config<'_>, shapes: Shapes<'_>, dims: usize) -> Result<Rotation> {
+    let mut rope = rotation::of_gguf(config, shapes, dims, RopePairs::Adjacent, true)?;
+    let Stretch::Yarn(yarn) = &mut rope.stretch else { return Ok(with_temperature(rope, 0.0)) };
+    // Published models have mscale = mscale_all_dim, so the factor on cosines and sines is 1; no key tells it.
+    yarn.magnitude = 1.0;
     // The key holds 0.1 * mscale_all_dim. Without it three readers disagree on what was meant, so it is required.
     let all_dim = config.number("rope.scaling.yarn_log_multiplier")? / 0.1;
-    let score_magnitude = if all_dim != 0.0 { magnitude(factor, all_dim) } else { 1.0 };
-    Ok(Rotation { rope: Rope { yarn: Some(yarn), ..rope }, score_magnitude })
+    Ok(with_temperature(rope, all_dim))
 }
 
 /// What both readers find, before it is checked and laid out in layers.
@@ -305,12 +266,7 @@ impl Shape {
     }
 }
 
-const NAMES: &[(&str, Slot)] = &[
-    ("model.embed_tokens.weight", Slot::Model(Role::Embedding)),
-    ("model.norm.weight", Slot::Model(Role::OutputNorm)),
-    ("lm_head.weight", Slot::Model(Role::Head)),
-    ("model.layers.{layer}.input_layernorm.weight", Slot::Layer(W::MixerNorm)),
-    ("model.layers.{layer}.post_attention_layernorm.weight", Slot::Layer(W::FfnNorm)),
+const NAMES: Table = &[
     ("model.layers.{layer}.self_attn.q_proj.weight", Slot::Layer(W::Query)),
     ("model.layers.{layer}.self_attn.q_a_proj.weight", Slot::Layer(W::QueryDown)),
     ("model.layers.{layer}.self_attn.q_a_layernorm.weight", Slot::Layer(W::QueryNorm)),
@@ -319,25 +275,9 @@ const NAMES: &[(&str, Slot)] = &[
     ("model.layers.{layer}.self_attn.kv_a_layernorm.weight", Slot::Layer(W::LatentNorm)),
     ("model.layers.{layer}.self_attn.kv_b_proj.weight", Slot::Layer(W::LatentUp)),
     ("model.layers.{layer}.self_attn.o_proj.weight", Slot::Layer(W::MixerOut)),
-    ("model.layers.{layer}.mlp.gate_proj.weight", Slot::Layer(W::Gate)),
-    ("model.layers.{layer}.mlp.up_proj.weight", Slot::Layer(W::Up)),
-    ("model.layers.{layer}.mlp.down_proj.weight", Slot::Layer(W::Down)),
-    ("model.layers.{layer}.mlp.gate.weight", Slot::Layer(W::Router)),
-    ("model.layers.{layer}.mlp.gate.e_score_correction_bias", Slot::Layer(W::RouterBias)),
-    ("model.layers.{layer}.mlp.shared_experts.gate_proj.weight", Slot::Layer(W::SharedGate)),
-    ("model.layers.{layer}.mlp.shared_experts.up_proj.weight", Slot::Layer(W::SharedUp)),
-    ("model.layers.{layer}.mlp.shared_experts.down_proj.weight", Slot::Layer(W::SharedDown)),
-    ("model.layers.{layer}.mlp.experts.{expert}.gate_proj.weight", Slot::Expert(ExpertPart::Gate)),
-    ("model.layers.{layer}.mlp.experts.{expert}.up_proj.weight", Slot::Expert(ExpertPart::Up)),
-    ("model.layers.{layer}.mlp.experts.{expert}.down_proj.weight", Slot::Expert(ExpertPart::Down)),
 ];
 
-const GGUF_NAMES: &[(&str, Slot)] = &[
-    ("token_embd.weight", Slot::Model(Role::Embedding)),
-    ("output_norm.weight", Slot::Model(Role::OutputNorm)),
-    ("output.weight", Slot::Model(Role::Head)),
-    ("blk.{layer}.attn_norm.weight", Slot::Layer(W::MixerNorm)),
-    ("blk.{layer}.ffn_norm.weight", Slot::Layer(W::FfnNorm)),
+const GGUF_NAMES: Table = &[
     ("blk.{layer}.attn_q.weight", Slot::Layer(W::Query)),
     ("blk.{layer}.attn_q_a.weight", Slot::Layer(W::QueryDown)),
     ("blk.{layer}.attn_q_a_norm.weight", Slot::Layer(W::QueryNorm)),
@@ -348,15 +288,4 @@ const GGUF_NAMES: &[(&str, Slot)] = &[
     ("blk.{layer}.attn_k_b.weight", Slot::Layer(W::KeyUp)),
     ("blk.{layer}.attn_v_b.weight", Slot::Layer(W::ValueUp)),
     ("blk.{layer}.attn_output.weight", Slot::Layer(W::MixerOut)),
-    ("blk.{layer}.ffn_gate.weight", Slot::Layer(W::Gate)),
-    ("blk.{layer}.ffn_up.weight", Slot::Layer(W::Up)),
-    ("blk.{layer}.ffn_down.weight", Slot::Layer(W::Down)),
-    ("blk.{layer}.ffn_gate_inp.weight", Slot::Layer(W::Router)),
-    ("blk.{layer}.exp_probs_b.bias", Slot::Layer(W::RouterBias)),
-    ("blk.{layer}.ffn_gate_shexp.weight", Slot::Layer(W::SharedGate)),
-    ("blk.{layer}.ffn_up_shexp.weight", Slot::Layer(W::SharedUp)),
-    ("blk.{layer}.ffn_down_shexp.weight", Slot::Layer(W::SharedDown)),
-    ("blk.{layer}.ffn_gate_exps.weight", Slot::Stack(ExpertPart::Gate)),
-    ("blk.{layer}.ffn_up_exps.weight", Slot::Stack(ExpertPart::Up)),
-    ("blk.{layer}.ffn_down_exps.weight", Slot::Stack(ExpertPart::Down)),
 ];

@@ -1,9 +1,12 @@
 //! The register of families, one line each.
 
+mod tables;
+mod rotation;
 mod grouped;
 mod deepseek_v3;
-mod mixtral;
+mod llama;
 mod olmoe;
+mod qwen3;
 mod qwen3_moe;
 
 use base::{Error, Quoted, Result};
@@ -39,7 +42,8 @@ pub struct Family {
 pub type Shapes<'a> = &'a dyn Fn(&str) -> Option<Vec<u64>>;
 
 /// Every family this engine runs.
-pub const ALL: &[&Family] = &[&deepseek_v3::FAMILY, &qwen3_moe::FAMILY, &mixtral::FAMILY, &olmoe::FAMILY];
+pub const ALL: &[&Family] =
+    &[&deepseek_v3::FAMILY, &qwen3_moe::FAMILY, &qwen3::FAMILY, &llama::FAMILY, &olmoe::FAMILY];
 
 /// Bounded before anything is laid out layer by layer.
 fn layer_count(config: &Config<'_>, key: &str) -> Result<usize> {

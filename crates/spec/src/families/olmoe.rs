@@ -3,9 +3,8 @@
 
 use base::Result;
 
-use super::grouped::{self, Variant};
-use super::{Family, Shapes};
-use crate::{Config, HeadNorm, ModelSpec, RopePairs};
+use super::{Family, Shapes, grouped, tables};
+use crate::{Config, Gqa, HeadNorm, ModelSpec, RopePairs};
 
 /// The declaration.
 pub const FAMILY: Family = Family {
@@ -14,33 +13,29 @@ pub const FAMILY: Family = Family {
     gguf_architectures: &["olmoe"],
     read_config,
     read_gguf,
-    names: &[grouped::NAMES, grouped::NORM_NAMES, grouped::EXPERT_NAMES],
+    names: &[tables::FRAME, tables::ATTENTION, tables::EXPERTS],
     prefix: "",
-    gguf_names: &[grouped::GGUF_NAMES, grouped::GGUF_NORM_NAMES],
+    gguf_names: &[tables::GGUF_FRAME, tables::GGUF_FFN_NORM, tables::GGUF_ATTENTION, tables::GGUF_EXPERTS],
     skips: &[],
 };
-
-fn variant(normalise: bool) -> Variant {
-    Variant {
-        family: FAMILY.name,
-        norm: Some(HeadNorm::Row),
-        pairs: RopePairs::Halves,
-        experts: "num_experts",
-        inner: "intermediate_size",
-        normalise,
-    }
-}
 
 fn read_config(config: Config<'_>) -> Result<ModelSpec> {
     if config.get("clip_qkv").is_some() {
         return Err(config.err_implemented("clip_qkv", "null"));
     }
-    grouped::read_config(&config, &variant(config.flag_or("norm_topk_prob", false)?))
+    let gqa = grouped::attention_of_config(&config, RopePairs::Halves)?;
+    let gqa = Gqa { norm: Some(HeadNorm::Row), ..gqa };
+    let normalise = config.flag_or("norm_topk_prob", false)?;
+    let moe = grouped::experts_of_config(&config, ["num_experts", "intermediate_size"], normalise)?;
+    grouped::model_of_config(&config, FAMILY.name, |_| grouped::sparse(&gqa, &moe))
 }
 
 fn read_gguf(config: Config<'_>, shapes: Shapes<'_>) -> Result<ModelSpec> {
     if config.get("attention.clamp_kqv").is_some() {
         return Err(config.err_implemented("attention.clamp_kqv", "no clamp"));
     }
-    grouped::read_gguf(&config, shapes, &variant(config.flag_or("expert_weights_norm", false)?))
+    let gqa = grouped::attention_of_gguf(&config, shapes, RopePairs::Halves, true)?;
+    let gqa = Gqa { norm: Some(HeadNorm::Row), ..gqa };
+    let moe = grouped::experts_of_gguf(&config, config.flag_or("expert_weights_norm", false)?)?;
+    grouped::model_of_gguf(&config, shapes, FAMILY.name, |_| grouped::sparse(&gqa, &moe))
 }

@@ -3,9 +3,8 @@
 
 use base::Result;
 
-use super::grouped::{self, Variant};
-use super::{Family, Shapes};
-use crate::{Config, HeadNorm, ModelSpec, RopePairs};
+use super::{Family, Shapes, grouped, tables};
+use crate::{Config, Gqa, HeadNorm, ModelSpec, RopePairs};
 
 /// The declaration.
 pub const FAMILY: Family = Family {
@@ -14,30 +13,26 @@ pub const FAMILY: Family = Family {
     gguf_architectures: &["qwen3moe"],
     read_config,
     read_gguf,
-    names: &[grouped::NAMES, grouped::NORM_NAMES, grouped::EXPERT_NAMES],
+    names: &[tables::FRAME, tables::ATTENTION, tables::EXPERTS],
     prefix: "",
-    gguf_names: &[grouped::GGUF_NAMES, grouped::GGUF_NORM_NAMES],
+    gguf_names: &[tables::GGUF_FRAME, tables::GGUF_FFN_NORM, tables::GGUF_ATTENTION, tables::GGUF_EXPERTS],
     skips: &[],
 };
-
-fn variant(normalise: bool) -> Variant {
-    Variant {
-        family: FAMILY.name,
-        norm: Some(HeadNorm::Head),
-        pairs: RopePairs::Halves,
-        experts: "num_experts",
-        inner: "moe_intermediate_size",
-        normalise,
-    }
-}
 
 fn read_config(config: Config<'_>) -> Result<ModelSpec> {
     config.require("decoder_sparse_step", 1)?;
     config.require("mlp_only_layers", serde_json::json!([]))?;
-    grouped::read_config(&config, &variant(config.flag("norm_topk_prob")?))
+    let gqa = grouped::attention_of_config(&config, RopePairs::Halves)?;
+    let gqa = Gqa { norm: Some(HeadNorm::Head), ..gqa };
+    let keys = ["num_experts", "moe_intermediate_size"];
+    let moe = grouped::experts_of_config(&config, keys, config.flag("norm_topk_prob")?)?;
+    grouped::model_of_config(&config, FAMILY.name, |_| grouped::sparse(&gqa, &moe))
 }
 
 fn read_gguf(config: Config<'_>, shapes: Shapes<'_>) -> Result<ModelSpec> {
+    let gqa = grouped::attention_of_gguf(&config, shapes, RopePairs::Halves, true)?;
+    let gqa = Gqa { norm: Some(HeadNorm::Head), ..gqa };
     // Files do not tell; every published model of the family normalises.
-    grouped::read_gguf(&config, shapes, &variant(config.flag_or("expert_weights_norm", true)?))
+    let moe = grouped::experts_of_gguf(&config, config.flag_or("expert_weights_norm", true)?)?;
+    grouped::model_of_gguf(&config, shapes, FAMILY.name, |_| grouped::sparse(&gqa, &moe))
 }

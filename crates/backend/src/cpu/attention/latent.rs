@@ -65,7 +65,7 @@ mod tests {
     use super::*;
     use crate::{Backend, Cpu, LatentUp, Precision, Span};
     use quant::Quant;
-    use spec::{Rope, RopePairs};
+    use spec::{Rope, RopePairs, Stretch};
 
     fn numbers(count: usize, seed: u32) -> Vec<f32> {
         let mut state = seed;
@@ -81,7 +81,7 @@ mod tests {
     }
 
     fn mla() -> Mla {
-        let rope = Rope { dims: 4, theta: 1e4, pairs: RopePairs::Adjacent, yarn: None };
+        let rope = Rope { dims: 4, theta: 1e4, pairs: RopePairs::Adjacent, stretch: Stretch::None };
         let (heads, latent, nope, rotated, value) = (3, 20, 6, 4, 5);
         Mla { heads, query_rank: None, latent, nope, rotated, value, rank_eps: 1e-6, scale: 0.3, rope }
     }

@@ -1,0 +1,67 @@
+"""The tiny models of grouped-query attention: each one a config.json in the published spelling, and how it is stored."""
+
+import torch
+
+from models import Tiny
+
+COMMON = dict(hidden_act="silu", attention_dropout=0.0, tie_word_embeddings=False, bos_token_id=0, eos_token_id=1,
+              initializer_range=0.02, max_position_embeddings=512)
+
+MODELS = {
+    # Heads wider than the model's width over their number, three queries to a key, past one tile of 128.
+    "qwen3_moe/plain": Tiny(COMMON | dict(
+        architectures=["Qwen3MoeForCausalLM"], model_type="qwen3_moe", vocab_size=160, hidden_size=72,
+        intermediate_size=96, moe_intermediate_size=28, num_hidden_layers=3, num_attention_heads=6,
+        num_key_value_heads=2, head_dim=20, num_experts=10, num_experts_per_tok=3, norm_topk_prob=True,
+        decoder_sparse_step=1, mlp_only_layers=[], attention_bias=False, rms_norm_eps=1e-6, rope_theta=1000000.0,
+        rope_scaling=None, sliding_window=None, use_sliding_window=False), tokens=150, hidden=[1, 2]),
+    # A tied head, and as many keys as queries.
+    "qwen3_moe/tied": Tiny(COMMON | dict(
+        architectures=["Qwen3MoeForCausalLM"], model_type="qwen3_moe", vocab_size=101, hidden_size=48,
+        intermediate_size=64, moe_intermediate_size=36, num_hidden_layers=2, num_attention_heads=3,
+        num_key_value_heads=3, head_dim=32, num_experts=7, num_experts_per_tok=2, norm_topk_prob=True,
+        decoder_sparse_step=1, mlp_only_layers=[], attention_bias=False, rms_norm_eps=1e-6, rope_theta=10000.0,
+        rope_scaling=None, sliding_window=None, use_sliding_window=False, tie_word_embeddings=True),
+        dtype=torch.float16, hidden=[1]),
+    "mixtral/plain": Tiny(COMMON | dict(
+        architectures=["MixtralForCausalLM"], model_type="mixtral", vocab_size=120, hidden_size=64,
+        intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        num_local_experts=5, num_experts_per_tok=2, rms_norm_eps=1e-5, rope_theta=1000000.0, sliding_window=None),
+        hidden=[1]),
+    # A window, which a prompt outgrows.
+    "mixtral/window": Tiny(COMMON | dict(
+        architectures=["MixtralForCausalLM"], model_type="mixtral", vocab_size=120, hidden_size=64,
+        intermediate_size=40, num_hidden_layers=2, num_attention_heads=8, num_key_value_heads=2,
+        num_local_experts=6, num_experts_per_tok=2, rms_norm_eps=1e-5, rope_theta=10000.0, sliding_window=20),
+        dtype=torch.float32, tokens=150, hidden=[1]),
+    "olmoe/plain": Tiny(COMMON | dict(
+        architectures=["OlmoeForCausalLM"], model_type="olmoe", vocab_size=112, hidden_size=64, intermediate_size=24,
+        num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, num_experts=9, num_experts_per_tok=4,
+        norm_topk_prob=False, attention_bias=False, clip_qkv=None, rms_norm_eps=1e-5, rope_theta=10000.0,
+        rope_scaling=None), dtype=torch.float16, tokens=72, hidden=[1]),
+    # Llama 3.1: bands of frequencies, over a prompt past the original context.
+    "llama/plain": Tiny(COMMON | dict(
+        architectures=["LlamaForCausalLM"], model_type="llama", vocab_size=120, hidden_size=64, intermediate_size=92,
+        num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=16, attention_bias=False,
+        mlp_bias=False, rms_norm_eps=1e-5, rope_theta=500000.0, rope_scaling=dict(
+            rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+            original_max_position_embeddings=64)), tokens=150, hidden=[1]),
+    # Llama 3.2: a tied head; and biases, which nothing of Meta's has.
+    "llama/tied": Tiny(COMMON | dict(
+        architectures=["LlamaForCausalLM"], model_type="llama", vocab_size=100, hidden_size=48, intermediate_size=80,
+        num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=3, head_dim=24, attention_bias=True,
+        mlp_bias=False, rms_norm_eps=1e-5, rope_theta=10000.0, rope_scaling=None, tie_word_embeddings=True),
+        dtype=torch.float16, hidden=[1]),
+    "qwen3/plain": Tiny(COMMON | dict(
+        architectures=["Qwen3ForCausalLM"], model_type="qwen3", vocab_size=120, hidden_size=72, intermediate_size=100,
+        num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2, head_dim=20, attention_bias=False,
+        rms_norm_eps=1e-6, rope_theta=1000000.0, rope_scaling=None, sliding_window=None, use_sliding_window=False,
+        max_window_layers=2), hidden=[1]),
+    # YaRN, as people stretch it.
+    "qwen3/yarn": Tiny(COMMON | dict(
+        architectures=["Qwen3ForCausalLM"], model_type="qwen3", vocab_size=110, hidden_size=48, intermediate_size=60,
+        num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=1, head_dim=32, attention_bias=False,
+        rms_norm_eps=1e-6, rope_theta=1000000.0, sliding_window=None, use_sliding_window=False, max_window_layers=2,
+        rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=64),
+        tie_word_embeddings=True), tokens=150, hidden=[1]),
+}
