@@ -147,8 +147,13 @@ pub enum Isa {
     Scalar,
     /// AVX2, FMA and F16C
     Avx2,
+    /// AVX2 with AVX-VNNI
+    #[value(name = "avxvnni")]
+    AvxVnni,
     /// AVX-512 with VNNI and VBMI
     Avx512,
+    /// NEON with dot products of bytes
+    Neon,
 }
 
 fn default_policy() -> &'static str {
@@ -180,7 +185,9 @@ impl EngineArgs {
             isa: self.isa.map(|isa| match isa {
                 Isa::Scalar => tidemill::Isa::Scalar,
                 Isa::Avx2 => tidemill::Isa::Avx2,
+                Isa::AvxVnni => tidemill::Isa::AvxVnni,
                 Isa::Avx512 => tidemill::Isa::Avx512,
+                Isa::Neon => tidemill::Isa::Neon,
             }),
             memory: self.memory,
             context: self.context,

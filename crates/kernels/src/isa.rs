@@ -2,6 +2,8 @@
 
 use quant::{Quant, Row};
 
+#[cfg(target_arch = "aarch64")]
+use crate::aarch64;
 use crate::activations::{self, ActivationStrip, STRIP};
 use crate::attention::{self, Factors, Size};
 use crate::generic;
@@ -20,20 +22,26 @@ pub enum Isa {
     Scalar,
     /// x86-64 with AVX2, FMA and F16C.
     Avx2,
+    /// x86-64 with AVX-VNNI besides: Alder Lake, Zen 5 and later.
+    AvxVnni,
     /// x86-64 with AVX-512 F, BW, VL, DQ, VNNI and VBMI, and FMA: Ice Lake, Zen 4 and later.
     Avx512,
+    /// aarch64 with the dot products of bytes of ARMv8.2: Cortex-A76, Apple M1, Graviton 2 and later.
+    Neon,
 }
 
 impl Isa {
     /// Every instruction set, slowest first.
-    pub const ALL: &'static [Isa] = &[Isa::Scalar, Isa::Avx2, Isa::Avx512];
+    pub const ALL: &'static [Isa] = &[Isa::Scalar, Isa::Avx2, Isa::AvxVnni, Isa::Avx512, Isa::Neon];
 
     /// Its usual name.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Scalar => "scalar",
             Isa::Avx2 => "avx2",
+            Isa::AvxVnni => "avxvnni",
             Isa::Avx512 => "avx512",
+            Isa::Neon => "neon",
         }
     }
 }
@@ -184,9 +192,16 @@ instantiate!(
 );
 #[cfg(target_arch = "x86_64")]
 instantiate!(
-    avx2, Isa::Avx2, x86_64::Avx2, TwoOfAvx2, 1, 3, generic::no_dot_floats, x86_64::avx2::dot_codes,
-    Many::OneByOne { spell: x86_64::avx2::spell, dot: x86_64::avx2::dot_spelled },
+    avx2, Isa::Avx2, x86_64::Avx2, TwoOfAvx2, 1, 3, generic::no_dot_floats, x86_64::avx2::plain::dot_codes,
+    Many::OneByOne { spell: x86_64::avx2::spell, dot: x86_64::avx2::plain::dot_spelled },
     Some(Peaks { codes: x86_64::peak::codes_avx2, floats: x86_64::peak::floats_avx2 }),
+    #[target_feature(enable = "avx2,fma,f16c")]
+);
+#[cfg(target_arch = "x86_64")]
+instantiate!(
+    avx_vnni, Isa::AvxVnni, x86_64::Avx2, TwoOfAvx2, 1, 3, generic::no_dot_floats, x86_64::avx2::vnni::dot_codes,
+    Many::OneByOne { spell: x86_64::avx2::spell, dot: x86_64::avx2::vnni::dot_spelled },
+    Some(Peaks { codes: x86_64::peak::codes_avx_vnni, floats: x86_64::peak::floats_avx2 }),
     #[target_feature(enable = "avx2,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
@@ -195,6 +210,13 @@ instantiate!(
     Many::Tiles(x86_64::avx512::TILES),
     Some(Peaks { codes: x86_64::peak::codes_avx512, floats: x86_64::peak::floats_avx512 }),
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
+);
+#[cfg(target_arch = "aarch64")]
+instantiate!(
+    neon, Isa::Neon, aarch64::NeonLanes, aarch64::FourOfNeon, 1, 3, generic::no_dot_floats, aarch64::codes::dot_codes,
+    Many::OneByOne { spell: aarch64::codes::spell, dot: aarch64::codes::dot_spelled },
+    Some(Peaks { codes: aarch64::peak::codes, floats: aarch64::peak::floats }),
+    #[target_feature(enable = "neon,dotprod")]
 );
 
 impl Kernels {
@@ -207,19 +229,32 @@ impl Kernels {
     #[cfg(target_arch = "x86_64")]
     pub fn for_isa(isa: Isa) -> Option<&'static Kernels> {
         use std::arch::is_x86_feature_detected as has;
+        let avx2 = has!("avx2") && has!("fma") && has!("f16c");
         match isa {
             Isa::Scalar => Some(&scalar::KERNELS),
-            Isa::Avx2 => (has!("avx2") && has!("fma") && has!("f16c")).then_some(&avx2::KERNELS),
+            Isa::Avx2 => avx2.then_some(&avx2::KERNELS),
+            Isa::AvxVnni => (avx2 && has!("avxvnni")).then_some(&avx_vnni::KERNELS),
             Isa::Avx512 => {
                 let base = has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512dq");
                 let bytes = has!("avx512vnni") && has!("avx512vbmi");
                 (base && bytes && has!("fma") && has!("f16c")).then_some(&avx512::KERNELS)
             }
+            Isa::Neon => None,
         }
     }
 
     /// The kernels for `isa`; `None` when this CPU lacks it.
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    pub fn for_isa(isa: Isa) -> Option<&'static Kernels> {
+        match isa {
+            Isa::Scalar => Some(&scalar::KERNELS),
+            Isa::Neon => std::arch::is_aarch64_feature_detected!("dotprod").then_some(&neon::KERNELS),
+            Isa::Avx2 | Isa::AvxVnni | Isa::Avx512 => None,
+        }
+    }
+
+    /// The kernels for `isa`; `None` when this CPU lacks it.
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     pub fn for_isa(isa: Isa) -> Option<&'static Kernels> {
         (isa == Isa::Scalar).then_some(&scalar::KERNELS)
     }

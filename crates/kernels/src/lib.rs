@@ -2,7 +2,8 @@
 //!
 //! [`Kernels`] is a table of functions for one instruction set; all tables give the same bits, because every sum
 //! follows one canonical order: `lanes.rs` says it for f32, `integer.rs` for codes. Most are the same source
-//! (`generic.rs`) compiled again; the products of codes are written by hand, in `x86_64/`. [`Threads`] cuts work into
+//! (`generic.rs`) compiled again; the products of codes are written by hand: in `x86_64/avx512/`, and for all others in
+//! `stream/`, on top of a few registers' worth of `x86_64/` and `aarch64/`. [`Threads`] cuts work into
 //! chunks, and [`matmul`] and [`gated`] are the two products a transformer is made of. Nothing here knows tensors or
 //! files, and nothing allocates but the scratch its caller keeps.
 
@@ -10,12 +11,19 @@ mod activations;
 mod integer;
 mod lanes;
 mod tiles;
+
+mod thirty_two;
+mod stream;
+
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
 mod sixteen;
 #[cfg(target_arch = "x86_64")]
 mod sixteen_x86_64;
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 
 mod exp;
 mod generic;

@@ -100,7 +100,7 @@ fn measure(
     // The plain spelling of some formats is slow: it is given less to do.
     let share = match kernels.isa {
         Isa::Scalar => 16,
-        Isa::Avx2 => 4,
+        Isa::Avx2 | Isa::AvxVnni | Isa::Neon => 4,
         Isa::Avx512 => 1,
     };
     let (large, few) = (bytes.len() * 3 / 4 / row_bytes / share, FEW_ROWS / share);

@@ -22,6 +22,20 @@ pub(crate) fn codes_avx2(rounds: u64) -> u64 {
     rounds * SUMS as u64 * 32
 }
 
+/// Bytes multiplied and added in AVX-VNNI; how many.
+#[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+pub(crate) fn codes_avx_vnni(rounds: u64) -> u64 {
+    let (a, b) = (_mm256_set1_epi8(3), _mm256_set1_epi8(black_box(5)));
+    let mut sums = [_mm256_setzero_si256(); SUMS];
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = _mm256_dpbusd_avx_epi32(*sum, a, b);
+        }
+    }
+    black_box(sums);
+    rounds * SUMS as u64 * 32
+}
+
 /// Floats multiplied and added in AVX2; how many.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn floats_avx2(rounds: u64) -> u64 {

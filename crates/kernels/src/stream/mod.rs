@@ -1,0 +1,246 @@
+//! One row with one token: each weight byte is read once, and nothing is written.
+//!
+//! The order is that of `integer.rs`; the registers are those of `thirty_two.rs`. Formats without an unpacker here are
+//! spelled to memory first, a strip at a time, and so is the short strip at the end of a row.
+
+mod unpack;
+
+mod k_quants;
+mod nibbles;
+mod pairs;
+mod plain;
+mod tables;
+
+use quant::{Group, Quant, Row, Strip};
+
+use crate::activations::{ActivationStrip, STRIP};
+use crate::thirty_two::{Eight, ThirtyTwo};
+
+use unpack::{Codes, Factors, Place, Spelled, Unpack};
+
+/// How far ahead of its use a weight is asked for, in bytes.
+const AHEAD: usize = 2048;
+
+/// The product of a row with a token.
+///
+/// # Safety
+/// The CPU has the instruction set of `V`, and the row has the strips of `x`, the last of which may be short. `spell`
+/// is [`Quant::strip`].
+#[inline(always)]
+pub(crate) unsafe fn dot<V: ThirtyTwo>(
+    quant: Quant,
+    row: Row<'_>,
+    x: &[ActivationStrip],
+    spell: Spell,
+) -> f32 {
+    /// Calls `stream` for the way `$quant` is unpacked: by hand where a row below says so.
+    macro_rules! with_unpack {
+        ($($name:ident => $unpack:ty),* $(,)?) => {
+            // SAFETY: the caller's promise.
+            unsafe {
+                match quant {
+                    $(Quant::$name => stream::<V, $unpack>(quant, row, x, spell),)*
+                    other => match (other.strip_group() == Some(Group::Sixteen), other.has_minima()) {
+                        (false, false) => by_spelling::<V, Spelled<false, false>>(quant, row, x, spell),
+                        (false, true) => by_spelling::<V, Spelled<false, true>>(quant, row, x, spell),
+                        (true, false) => by_spelling::<V, Spelled<true, false>>(quant, row, x, spell),
+                        (true, true) => by_spelling::<V, Spelled<true, true>>(quant, row, x, spell),
+                    },
+                }
+            }
+        };
+    }
+    with_unpack!(
+        Q8_0 => plain::Q8_0,
+        Q4_0 => nibbles::Q4_0,
+        Q4_1 => nibbles::Q4_1,
+        Q5_0 => nibbles::Q5_0,
+        Q5_1 => nibbles::Q5_1,
+        Int4G32 => nibbles::Int4G32,
+        Q4K => k_quants::Q4K,
+        Q5K => k_quants::Q5K,
+        Q6K => k_quants::Q6K,
+        Q2K => pairs::Q2K,
+        Q3K => pairs::Q3K,
+        Tq2_0 => pairs::Tq2_0,
+        Q1_0 => plain::Q1_0,
+        Iq4Nl => tables::Iq4Nl,
+        Iq4Xs => tables::Iq4Xs,
+        Mxfp4 => tables::Mxfp4,
+        Mxfp4G32 => tables::Mxfp4G32,
+    )
+}
+
+/// The product of a row's strips, spelled, with a token.
+///
+/// # Safety
+/// The CPU has the instruction set of `V`.
+#[inline(always)]
+pub(crate) unsafe fn dot_spelled<V: ThirtyTwo>(quant: Quant, row: &[Strip], x: &[ActivationStrip]) -> f32 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (quant.strip_group() == Some(Group::Sixteen), quant.has_minima()) {
+            (false, false) => of_strips::<V, Spelled<false, false>>(row, x),
+            (false, true) => of_strips::<V, Spelled<false, true>>(row, x),
+            (true, false) => of_strips::<V, Spelled<true, false>>(row, x),
+            (true, true) => of_strips::<V, Spelled<true, true>>(row, x),
+        }
+    }
+}
+
+/// [`Quant::strip`], compiled once for an instruction set.
+pub(crate) type Spell = unsafe fn(Quant, Row<'_>, usize, &mut Strip);
+
+/// A row unpacked by hand.
+#[inline(always)]
+unsafe fn stream<V: ThirtyTwo, U: Unpack>(
+    quant: Quant,
+    row: Row<'_>,
+    x: &[ActivationStrip],
+    spell: Spell,
+) -> f32 {
+    let whole = row.values.len() / quant.block_bytes() * quant.block_len() / STRIP;
+    debug_assert!(whole * U::BYTES <= row.values.len() && whole * U::SCALE_BYTES <= row.scales.len());
+    // SAFETY: the caller's promise; the row has so many whole strips.
+    unsafe {
+        let mut lanes = [V::Floats::splat(0.0); 2];
+        for (index, x) in x[..whole].iter().enumerate() {
+            let at = Place {
+                values: row.values.as_ptr().add(index * U::BYTES),
+                scales: row.scales.as_ptr().add(index * U::SCALE_BYTES),
+            };
+            for line in 0..U::BYTES.div_ceil(64) {
+                V::prefetch(at.values.wrapping_add(AHEAD + 64 * line));
+            }
+            lanes = add_strip::<V, U>(at, x, lanes);
+        }
+        if let Some(x) = x.get(whole) {
+            let mut strip = Strip::ZERO;
+            spell(quant, row, whole, &mut strip);
+            lanes = if U::SIXTEEN {
+                add_strip::<V, Spelled<true, true>>(spelled(&strip), x, lanes)
+            } else {
+                add_strip::<V, Spelled<false, true>>(spelled(&strip), x, lanes)
+            };
+        }
+        fold::<V, U>(lanes)
+    }
+}
+
+/// A row spelled strip by strip.
+#[inline(always)]
+unsafe fn by_spelling<V: ThirtyTwo, U: Unpack>(
+    quant: Quant,
+    row: Row<'_>,
+    x: &[ActivationStrip],
+    spell: Spell,
+) -> f32 {
+    let mut strip = Strip::ZERO;
+    let mut lanes = [V::Floats::splat(0.0); 2];
+    for (index, x) in x.iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe {
+            spell(quant, row, index, &mut strip);
+            lanes = add_strip::<V, U>(spelled(&strip), x, lanes);
+        }
+    }
+    fold::<V, U>(lanes)
+}
+
+#[inline(always)]
+unsafe fn of_strips<V: ThirtyTwo, U: Unpack>(row: &[Strip], x: &[ActivationStrip]) -> f32 {
+    let mut lanes = [V::Floats::splat(0.0); 2];
+    for (strip, x) in row.iter().zip(x) {
+        // SAFETY: the caller's promise.
+        lanes = unsafe { add_strip::<V, U>(spelled(strip), x, lanes) };
+    }
+    fold::<V, U>(lanes)
+}
+
+#[inline(always)]
+fn spelled(strip: &Strip) -> Place {
+    Place { values: std::ptr::from_ref(strip).cast(), scales: std::ptr::null() }
+}
+
+/// `lanes` plus the products of a strip, a lane for each group.
+#[inline(always)]
+unsafe fn add_strip<V: ThirtyTwo, U: Unpack>(
+    at: Place,
+    x: &ActivationStrip,
+    lanes: [V::Floats; 2],
+) -> [V::Floats; 2] {
+    // SAFETY: the caller's promise; the pointers are those of whole arrays, of 16 or of 8.
+    unsafe {
+        let Factors { scales, minima } = U::factors::<V>(at);
+        if U::SIXTEEN {
+            let ([a, b], [c, d]) = (quarter::<V, U>(at, x, 0), quarter::<V, U>(at, x, 1));
+            let ([e, f], [g, h]) = (quarter::<V, U>(at, x, 2), quarter::<V, U>(at, x, 3));
+            let (first, second) = (V::sums_of_16([a, b, c, d]), V::sums_of_16([e, f, g, h]));
+            let with = |half: usize| With {
+                sums: x.sums16.as_ptr().add(8 * half),
+                scales: x.scales16.as_ptr().add(8 * half),
+                totals: x.totals16.as_ptr().add(8 * half),
+            };
+            return [
+                add_groups::<V, U>(first, (scales[0], minima[0]), with(0), lanes[0]),
+                add_groups::<V, U>(second, (scales[1], minima[1]), with(1), lanes[1]),
+            ];
+        }
+        let ([a, b], [c, d]) = (quarter::<V, U>(at, x, 0), quarter::<V, U>(at, x, 1));
+        let ([e, f], [g, h]) = (quarter::<V, U>(at, x, 2), quarter::<V, U>(at, x, 3));
+        let sums = V::sums_of_32([a, b, c, d, e, f, g, h]);
+        let with = With { sums: x.sums32.as_ptr(), scales: x.scales32.as_ptr(), totals: x.totals32.as_ptr() };
+        [add_groups::<V, U>(sums, (scales[0], minima[0]), with, lanes[0]), lanes[1]]
+    }
+}
+
+/// The products of columns 64 · `quarter`.., 32 and 32.
+#[inline(always)]
+unsafe fn quarter<V: ThirtyTwo, U: Unpack>(
+    at: Place,
+    x: &ActivationStrip,
+    quarter: usize,
+) -> [V::Products; 2] {
+    // SAFETY: the caller's promise; a strip has 256 codes.
+    unsafe {
+        let [first, second] = U::codes::<V>(at, quarter);
+        let x = x.codes.as_ptr().add(64 * quarter);
+        let signed = U::CODES == Codes::Signed;
+        [first.products(x, signed), second.products(x.add(32), signed)]
+    }
+}
+
+/// What eight groups of activations have beside their codes.
+struct With {
+    sums: *const i32,
+    scales: *const f32,
+    totals: *const f32,
+}
+
+/// `lanes` plus the sums of eight groups, scaled.
+#[inline(always)]
+unsafe fn add_groups<V: ThirtyTwo, U: Unpack>(
+    sums: V::Sums,
+    (scales, minima): (V::Floats, V::Floats),
+    x: With,
+    lanes: V::Floats,
+) -> V::Floats {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let dots = match U::CODES {
+            Codes::Raised(bits) => V::floats_less(sums, x.sums, bits),
+            Codes::Signed | Codes::Unsigned => V::floats(sums),
+        };
+        let lanes = lanes.add_product(dots.times(scales), V::Floats::load(x.scales));
+        if !U::MINIMA {
+            return lanes;
+        }
+        lanes.take_product(minima, V::Floats::load(x.totals))
+    }
+}
+
+/// The sum of the lanes that the format uses.
+#[inline(always)]
+fn fold<V: ThirtyTwo, U: Unpack>(lanes: [V::Floats; 2]) -> f32 {
+    if U::SIXTEEN { lanes[0].plus(lanes[1]).fold() } else { lanes[0].fold() }
+}

@@ -1,0 +1,119 @@
+//! How the codes of a strip come into registers.
+
+use quant::Strip;
+
+use crate::thirty_two::{Eight, ThirtyTwo};
+
+/// Where the bytes of a strip lie.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub values: *const u8,
+    /// Of formats whose scales lie apart.
+    pub scales: *const u8,
+}
+
+/// What the codes of a format are.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Codes {
+    /// Signed bytes.
+    Signed,
+    /// Less than 128.
+    Unsigned,
+    /// Less than 128, and too large by 1 shifted left by this.
+    Raised(u32),
+}
+
+/// Of groups of 32, only the first eight mean anything.
+pub(super) struct Factors<V: ThirtyTwo> {
+    pub scales: [V::Floats; 2],
+    /// Not read where the format has none.
+    pub minima: [V::Floats; 2],
+}
+
+impl<V: ThirtyTwo> Factors<V> {
+    /// Of eight groups without minima.
+    #[inline(always)]
+    pub(super) fn eight(scales: V::Floats) -> Self {
+        Self::sixteen([scales, scales])
+    }
+
+    /// Of sixteen groups without minima.
+    #[inline(always)]
+    pub(super) fn sixteen(scales: [V::Floats; 2]) -> Self {
+        Self { scales, minima: scales }
+    }
+
+    /// Of eight groups.
+    #[inline(always)]
+    pub(super) fn with_minima(scales: V::Floats, minima: V::Floats) -> Self {
+        Self { scales: [scales, scales], minima: [minima, minima] }
+    }
+}
+
+/// A format's way into registers.
+pub(super) trait Unpack {
+    /// Whether scales belong to 16 columns, rather than 32.
+    const SIXTEEN: bool = false;
+    /// Whether groups have minima.
+    const MINIMA: bool = false;
+    /// What `codes` gives.
+    const CODES: Codes;
+    /// Bytes of a strip in the value plane.
+    const BYTES: usize;
+    /// Bytes of a strip in the scale plane.
+    const SCALE_BYTES: usize = 0;
+
+    /// Columns 64 · `quarter`.. of the strip at `at`.
+    ///
+    /// # Safety
+    /// The CPU has the instruction set of `V`, and the bytes of a strip lie at `at`.
+    unsafe fn codes<V: ThirtyTwo>(at: Place, quarter: usize) -> [V; 2];
+
+    /// Its scales and minima.
+    ///
+    /// # Safety
+    /// As [`Unpack::codes`].
+    unsafe fn factors<V: ThirtyTwo>(at: Place) -> Factors<V>;
+}
+
+/// A [`Strip`] in memory, for any format.
+pub(super) struct Spelled<const SIXTEEN: bool, const MINIMA: bool>;
+
+impl<const SIXTEEN: bool, const MINIMA: bool> Unpack for Spelled<SIXTEEN, MINIMA> {
+    const SIXTEEN: bool = SIXTEEN;
+    const MINIMA: bool = MINIMA;
+    const CODES: Codes = Codes::Signed;
+    const BYTES: usize = size_of::<Strip>();
+
+    #[inline(always)]
+    unsafe fn codes<V: ThirtyTwo>(at: Place, quarter: usize) -> [V; 2] {
+        // SAFETY: the caller's promise; a strip has 256 codes.
+        unsafe {
+            let codes = (*at.values.cast::<Strip>()).codes.as_ptr().add(64 * quarter).cast();
+            [V::load(codes), V::load(codes.add(32))]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn factors<V: ThirtyTwo>(at: Place) -> Factors<V> {
+        // SAFETY: the caller's promise; a strip has 16 scales and 16 minima.
+        unsafe {
+            let Strip { scales, minima, .. } = &*at.values.cast::<Strip>();
+            let (scales, minima) = (scales.as_ptr(), minima.as_ptr());
+            Factors {
+                scales: [V::Floats::load(scales), V::Floats::load(scales.add(8))],
+                minima: [V::Floats::load(minima), V::Floats::load(minima.add(8))],
+            }
+        }
+    }
+}
+
+/// Eight bytes as a word, the first the lowest.
+///
+/// # Safety
+/// They may be read at `at`.
+#[inline(always)]
+pub(super) unsafe fn eight_bytes(at: *const u8) -> u64 {
+    // SAFETY: the caller's promise.
+    u64::from_le(unsafe { at.cast::<u64>().read_unaligned() })
+}

@@ -1,0 +1,136 @@
+//! Thirty-two bytes side by side, and eight floats: the registers in which one row is multiplied with one token.
+//!
+//! How a format is unpacked is written once in these (`stream/`), and compiled for each instruction set that has no
+//! unpackers of its own. Codes are small integers, so bytes are exact, and a sum of products is the same in any order.
+
+/// Thirty-two bytes, as an instruction set holds them, and what it makes of them.
+pub(crate) trait ThirtyTwo: Copy {
+    /// Products with 32 activations on the way to their sums, those of the first sixteen apart from those of the rest.
+    type Products: Copy;
+    /// Eight sums.
+    type Sums: Copy;
+    /// Eight floats.
+    type Floats: Eight;
+
+    /// The same byte everywhere.
+    fn splat(byte: u8) -> Self;
+
+    /// # Safety
+    /// 32 bytes may be read at `at`.
+    unsafe fn load(at: *const u8) -> Self;
+
+    /// The 32 nibbles of 16 bytes: all low halves, then all high ones.
+    ///
+    /// # Safety
+    /// 16 bytes may be read at `at`.
+    unsafe fn nibbles(at: *const u8) -> Self;
+
+    /// The 32 nibbles of 16 bytes, the low half of each before its high half.
+    ///
+    /// # Safety
+    /// 16 bytes may be read at `at`.
+    unsafe fn nibbles_in_order(at: *const u8) -> Self;
+
+    /// The bits that both have.
+    fn and(self, other: Self) -> Self;
+
+    /// The bits that either has.
+    fn or(self, other: Self) -> Self;
+
+    /// Each byte, its bits moved down by `bits`, less than 8.
+    fn down(self, bits: u32) -> Self;
+
+    /// Each byte, its bits moved up by `bits`; the highest `bits` of them are zeros.
+    fn up(self, bits: u32) -> Self;
+
+    /// All ones where a byte has one of the bits of `bits`, else zero.
+    fn having(self, bits: u8) -> Self;
+
+    /// All ones in byte j where bit j is set, else zero.
+    fn of_bits(bits: u32) -> Self;
+
+    /// The entries of `table` that these bytes, less than 16, name.
+    fn look_up(self, table: &[i8; 16]) -> Self;
+
+    /// The products of these bytes, signed or else less than 128, with 32 activations.
+    ///
+    /// # Safety
+    /// 32 bytes may be read at `x`.
+    unsafe fn products(self, x: *const i8, signed: bool) -> Self::Products;
+
+    /// The sums of each 32 products.
+    fn sums_of_32(products: [Self::Products; 8]) -> Self::Sums;
+
+    /// The sums of each 16 products.
+    fn sums_of_16(products: [Self::Products; 4]) -> Self::Sums;
+
+    /// The floats equal to `sums`.
+    fn floats(sums: Self::Sums) -> Self::Floats;
+
+    /// The floats equal to `sums` less the eight integers at `from`, their bits moved up by `bits`.
+    ///
+    /// # Safety
+    /// Eight integers may be read at `from`.
+    unsafe fn floats_less(sums: Self::Sums, from: *const i32, bits: u32) -> Self::Floats;
+
+    /// Asks for the cache line at `at`, be it there or not.
+    fn prefetch(at: *const u8);
+}
+
+/// Eight floats, as an instruction set holds them.
+pub(crate) trait Eight: Copy {
+    /// The same value everywhere.
+    fn splat(value: f32) -> Self;
+
+    /// # Safety
+    /// Eight floats may be read at `at`.
+    unsafe fn load(at: *const f32) -> Self;
+
+    /// The half at `at`, everywhere.
+    ///
+    /// # Safety
+    /// Two bytes may be read at `at`.
+    unsafe fn of_half(at: *const u8) -> Self;
+
+    /// The half at `first` four times, and the half at `second` four times.
+    ///
+    /// # Safety
+    /// Two bytes may be read at both.
+    unsafe fn of_two_halves(first: *const u8, second: *const u8) -> Self;
+
+    /// Eight halves, each `APART` bytes from the next.
+    ///
+    /// # Safety
+    /// Two bytes may be read at each of these places.
+    unsafe fn of_halves<const APART: usize>(at: *const u8) -> Self;
+
+    /// Eight bfloat16.
+    ///
+    /// # Safety
+    /// Sixteen bytes may be read at `at`.
+    unsafe fn of_bfloats(at: *const u8) -> Self;
+
+    /// The bytes of a word, the lowest first.
+    fn of_bytes(bytes: u64) -> Self;
+
+    /// The signed bytes of a word, the lowest first.
+    fn of_signed_bytes(bytes: u64) -> Self;
+
+    /// 2^(byte − 128) of each byte of a word, the lowest first.
+    fn of_exponents(bytes: u64) -> Self;
+
+    /// Sums.
+    fn plus(self, other: Self) -> Self;
+
+    /// Products.
+    fn times(self, other: Self) -> Self;
+
+    /// These plus a·b, fused.
+    fn add_product(self, a: Self, b: Self) -> Self;
+
+    /// These less a·b, fused.
+    fn take_product(self, a: Self, b: Self) -> Self;
+
+    /// The sum of all, folded in halves.
+    fn fold(self) -> f32;
+}
