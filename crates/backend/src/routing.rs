@@ -41,6 +41,19 @@ impl Routing {
         groups.map(|group| (group[0].0, group.len() as u32)).collect()
     }
 
+    /// Every expert that any token uses, by the best rank that it has with one.
+    pub fn likeliest(&self) -> Vec<ExpertId> {
+        let mut experts = Vec::new();
+        for rank in 0..self.top_k {
+            for expert in self.experts.iter().skip(rank).step_by(self.top_k) {
+                if !experts.contains(expert) {
+                    experts.push(*expert);
+                }
+            }
+        }
+        experts
+    }
+
     /// The uses of one expert, by token.
     pub fn uses(&self, expert: ExpertId) -> Vec<Use> {
         let start = self.uses.partition_point(|(id, _)| *id < expert);
@@ -140,5 +153,6 @@ mod tests {
         assert_eq!(routing.distinct(), [(ExpertId(0), 1), (ExpertId(1), 1), (ExpertId(2), 2)]);
         assert_eq!(routing.uses(ExpertId(2)), [Use { token: 0, part: 0 }, Use { token: 1, part: 2 }]);
         assert_eq!(routing.uses(ExpertId(7)), []);
+        assert_eq!(routing.likeliest(), [2, 0, 1].map(ExpertId));
     }
 }

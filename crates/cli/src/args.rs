@@ -76,6 +76,9 @@ pub struct EngineArgs {
     /// Which expert makes room for another
     #[arg(long, value_name = "NAME", default_value = default_policy(), value_parser = policies())]
     pub expert_policy: String,
+    /// Read what the next layer may ask for, when the drive has nothing else to do; auto: where guesses were mostly right
+    #[arg(long, value_enum, default_value_t = Lookahead::Auto)]
+    pub lookahead: Lookahead,
     /// How the KV cache is stored [default: f32 for logits and eval, else f16]
     #[arg(long, value_enum)]
     pub kv: Option<Kv>,
@@ -108,6 +111,17 @@ pub enum IoEngine {
     Threads,
     /// io_uring (Linux)
     Uring,
+}
+
+/// Whether experts are read ahead.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Lookahead {
+    /// Where guesses were mostly right
+    Auto,
+    /// Always
+    On,
+    /// Never
+    Off,
 }
 
 /// How the KV cache is stored.
@@ -206,6 +220,11 @@ impl EngineArgs {
                 .map(|folders| folders.cache_dir().join("tidemill").join("drives")),
             expert_policy: self.expert_policy.clone(),
             kv: self.kv.map_or(kv, Kv::precision),
+            lookahead: match self.lookahead {
+                Lookahead::Auto => tidemill::Lookahead::Auto,
+                Lookahead::On => tidemill::Lookahead::On,
+                Lookahead::Off => tidemill::Lookahead::Off,
+            },
             ..Options::default()
         }
     }

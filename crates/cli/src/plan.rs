@@ -32,6 +32,7 @@ pub fn plan(args: &PlanArgs) -> Result<()> {
             "kv": plan.precision.name(),
             "scratch_bytes": plan.scratch,
             "pool_bytes": plan.pool,
+            "guess_bytes": plan.guesses,
             "context": plan.context,
             "chunk": plan.chunk,
             "expert_bytes_total": traffic.experts_total,
@@ -167,6 +168,9 @@ fn table(plan: &MemoryPlan, traffic: &tidemill::Traffic, rates: &Rates, ceiling:
     let share = 100.0 * plan.pool as f64 / traffic.experts_total.max(1) as f64;
     let pool = format!("{:.1} % of {} of experts", share.min(100.0), ByteSize(traffic.experts_total));
     text += &row("expert pool", plan.pool, &pool);
+    if plan.guesses > 0 {
+        text += &row("guesses", plan.guesses, "experts read before they are asked for");
+    }
     text += &row("total", plan.total(), &format!("of a budget of {}", ByteSize(plan.budget)));
     text += &row("minimum", plan.minimum, "the smallest budget that works");
     text += "\nper token\n";

@@ -103,6 +103,10 @@ impl Summary {
                 .map_or(String::new(), |share| format!(", {:.0} % of it used", 100.0 * share));
             parts.push(format!("drive {}/s{busy}", ByteSize(rate)));
         }
+        let guesses = end.pool.guesses.since(&self.pool_before.guesses);
+        if guesses.issued > 0 {
+            parts.push(format!("{} of {} guesses right", guesses.useful, guesses.issued));
+        }
         if end.kv == Precision::Q8 {
             parts.push("lossy: kv q8".to_owned());
         }
@@ -125,6 +129,7 @@ impl Summary {
         let (hits, misses) = self.accesses(end);
         let (_, decode) = self.rates(end);
         let (now, then) = (&end.totals, &self.totals_before);
+        let guesses = end.pool.guesses.since(&self.pool_before.guesses);
         json!({
             "text": end.text,
             "tokens": end.tokens,
@@ -149,7 +154,12 @@ impl Summary {
             "given_back_bytes": end.pool.given_back_bytes - self.pool_before.given_back_bytes,
             "peak_memory": machine::peak_resident(),
             "major_faults": machine::major_faults(),
-            "lookahead": { "issued": 0, "useful": 0, "wasted": 0, "cancelled": 0 },
+            "lookahead": {
+                "issued": guesses.issued,
+                "useful": guesses.useful,
+                "wasted": guesses.wasted,
+                "cancelled": guesses.cancelled,
+            },
             "output_sha256": sha256(&end.text),
             "seed": self.seed,
             "io": end.io,

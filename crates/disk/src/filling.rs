@@ -4,6 +4,7 @@
 //! own bytes and not after those of all the others, and its arithmetic begins that much earlier.
 
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -44,6 +45,18 @@ unsafe impl Sync for Filling {}
 pub(crate) struct Chunk {
     filling: Arc<Filling>,
     pub part: Part,
+    /// Counts it for as long as it lives.
+    _count: Option<Count>,
+}
+
+/// One of those that a counter counts.
+#[derive(Debug)]
+struct Count(Arc<AtomicUsize>);
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Filling {
@@ -68,7 +81,7 @@ impl Filling {
         if parts.is_empty() {
             filling.complete(&mut filling.state(), files, tally);
         }
-        parts.into_iter().map(|part| Chunk { filling: filling.clone(), part }).collect()
+        parts.into_iter().map(|part| Chunk { filling: filling.clone(), part, _count: None }).collect()
     }
 
     /// Sends the buffer back.
@@ -90,6 +103,13 @@ impl Filling {
 }
 
 impl Chunk {
+    /// The same, counted by `counter` until it is over.
+    pub fn counted(mut self, counter: &Arc<AtomicUsize>) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        self._count = Some(Count(counter.clone()));
+        self
+    }
+
     /// The request's ticket.
     pub fn ticket(&self) -> u64 {
         self.filling.ticket

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -36,8 +37,14 @@ struct Queue {
 struct State {
     /// By [`Priority`].
     waiting: [VecDeque<Chunk>; 2],
+    /// Chunks of guesses that lanes have begun and not ended.
+    guessing: Arc<AtomicUsize>,
     closed: bool,
 }
+
+/// Lanes of a drive that guesses may occupy. What is begun cannot be taken back, and the demands of a guess that was
+/// wrong wait behind it: two chunks keep a drive almost busy, and delay by some milliseconds.
+const GUESSING_LANES: usize = 2;
 
 /// What a lane that does not wait finds.
 pub(crate) enum Next {
@@ -139,11 +146,17 @@ impl Queue {
 
 impl State {
     fn next(&mut self) -> Next {
-        match self.waiting.iter_mut().find_map(VecDeque::pop_front) {
-            Some(chunk) => Next::Chunk(chunk),
-            None if self.closed => Next::Closed,
-            None => Next::Nothing,
+        let [demands, guesses] = &mut self.waiting;
+        if let Some(chunk) = demands.pop_front() {
+            return Next::Chunk(chunk);
         }
+        // The count rises here alone, under the lock; a lane that ends a guess asks for the next chunk itself.
+        if self.guessing.load(Ordering::Relaxed) < GUESSING_LANES
+            && let Some(chunk) = guesses.pop_front()
+        {
+            return Next::Chunk(chunk.counted(&self.guessing));
+        }
+        if self.closed { Next::Closed } else { Next::Nothing }
     }
 
     fn take_guess(&mut self, ticket: u64) -> Vec<Chunk> {

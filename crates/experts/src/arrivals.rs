@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use base::{ByteSize, Error, ExpertId, LayerId, Result};
 
 use crate::lease::Lease;
-use crate::pool::{ExpertPool, Landing, Opened, Unread};
+use crate::opened::{Landing, Opened, Unread};
+use crate::pool::ExpertPool;
 
 impl ExpertPool {
     /// Asks for `experts` of `layer`, each listed once with the number of tokens that use it, and starts reading
@@ -14,8 +15,7 @@ impl ExpertPool {
     /// Policies tell the time by the requests of each layer. [`Kind::Input`](base::Kind::Input) when an expert is
     /// listed twice or does not exist.
     pub fn request(&mut self, layer: LayerId, experts: &[(ExpertId, u32)]) -> Result<Arrivals<'_>> {
-        let Opened { hits, reading, unread } = self.open_request(layer, experts)?;
-        let landed = VecDeque::new();
+        let Opened { hits, landed, reading, unread } = self.open_request(layer, experts)?;
         let mut arrivals = Arrivals { pool: self, layer, hits, landed, reading, unread, failure: None };
         arrivals.read_ahead()?;
         Ok(arrivals)
@@ -55,6 +55,9 @@ impl Arrivals<'_> {
                 return Err(failure.clone());
             }
             self.read_ahead()?;
+            if self.reading == 0 && self.unread.is_empty() {
+                self.pool.guess(); // the drive would idle
+            }
             if let Some(lease) = self.hits.pop_front().or_else(|| self.landed.pop_front()) {
                 return Ok(Some(lease));
             }
@@ -71,6 +74,17 @@ impl Arrivals<'_> {
             let landing = self.pool.settle(completion);
             self.take(landing);
         }
+    }
+
+    /// Whether it is worth to find out what `layer`, which asks next, may want.
+    pub fn wants_forecast(&mut self, layer: LayerId) -> bool {
+        self.pool.wants_forecast(layer)
+    }
+
+    /// `layer`, which asks next, may want these, the likeliest first. Some are read once the drive has nothing else to
+    /// do, if forecasts of that layer have been right.
+    pub fn foresee(&mut self, layer: LayerId, experts: &[ExpertId]) {
+        self.pool.foresee(layer, experts);
     }
 
     fn take(&mut self, landing: Landing) {

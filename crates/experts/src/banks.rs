@@ -31,6 +31,19 @@ pub(crate) enum Place {
     Resident(Arc<AlignedBuf>),
 }
 
+/// An expert on its way, or here, that nobody asked for yet; in a slot beside those of residents.
+pub(crate) struct Guess {
+    pub key: ExpertKey,
+    pub flight: Flight,
+}
+
+pub(crate) enum Flight {
+    Flying,
+    /// Taken back, and its completion is yet to come.
+    TakenBack,
+    Landed(AlignedBuf),
+}
+
 impl Banks {
     pub fn new(layers: Vec<Vec<Layout>>, shelves: Vec<usize>) -> Self {
         let entry = |layout| Entry { layout, place: Place::Absent };

@@ -20,8 +20,12 @@ pub mod policy;
 mod roster;
 mod banks;
 mod shelf;
+mod forecast;
+mod opened;
 
 mod pool;
+
+mod lookahead;
 
 mod arrivals;
 
@@ -30,8 +34,9 @@ pub mod simulate;
 pub use arrivals::Arrivals;
 pub use bound::Bound;
 pub use catalogue::Catalogue;
+pub use forecast::{GUESS_SLOTS, Lookahead};
 pub use lease::Lease;
 pub use policy::{EvictionPolicy, Policy};
 pub use pool::{ExpertPool, Watch};
 pub use shelf::{PoolNeeds, needs};
-pub use stats::PoolStats;
+pub use stats::{Guesses, PoolStats};

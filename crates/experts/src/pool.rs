@@ -4,7 +4,6 @@
 //! reference count whatever the pool's size. Reads in flight own their buffers; when one lands its expert becomes
 //! resident, whether or not anybody still waits for it, so a request can be dropped at any time.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -13,10 +12,12 @@ use std::time::{Duration, Instant};
 use base::{Context, Error, ExpertId, ExpertKey, Kind, LayerId, Result};
 use disk::{Completion, Disk, Priority, ReadRequest};
 
-use crate::banks::{Banks, Place};
+use crate::banks::{Banks, Guess, Place};
 use crate::bound::Bound;
 use crate::catalogue::Catalogue;
+use crate::forecast::{Forecasts, Lookahead};
 use crate::lease::Lease;
+use crate::opened::{Landing, Opened, Unread};
 use crate::policy::Policy;
 use crate::roster::{Standing, Wanted};
 use crate::shelf::{Shelf, ShelfSize, arrange, lay_out_all, shelf_of_layers};
@@ -24,16 +25,18 @@ use crate::stats::PoolStats;
 
 /// A bounded set of resident experts. Resident, leased and in flight together never exceed the budget.
 pub struct ExpertPool {
-    disk: Arc<dyn Disk>,
-    landings: (Sender<Completion>, Receiver<Completion>),
-    banks: Banks,
-    shelves: Vec<Shelf>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) landings: (Sender<Completion>, Receiver<Completion>),
+    pub(crate) banks: Banks,
+    pub(crate) shelves: Vec<Shelf>,
     cancel: Arc<AtomicBool>,
     give_up: Duration,
     bound: Arc<Bound>,
     watch: Option<Watch>,
-    requests: u64,
-    stats: PoolStats,
+    pub(crate) forecasts: Forecasts,
+    pub(crate) guesses: Vec<Guess>,
+    pub(crate) requests: u64,
+    pub(crate) stats: PoolStats,
 }
 
 /// Hears every request: the layer, and its experts in the order in which they are settled, each with its number of tokens.
@@ -70,6 +73,8 @@ impl ExpertPool {
             give_up: GIVE_UP,
             bound: Arc::new(Bound::new(budget_bytes)),
             watch: None,
+            forecasts: Forecasts::new(Lookahead::Off),
+            guesses: Vec::new(),
             requests: 0,
             stats: PoolStats { budget_bytes, capacity_bytes, ..PoolStats::default() },
         })
@@ -91,7 +96,8 @@ impl ExpertPool {
     /// [`Kind::Cancelled`](base::Kind::Cancelled) when it would block on reads in flight while the flag of
     /// [`cancel_with`](Self::cancel_with) is set.
     pub fn clear(&mut self) -> Result<()> {
-        while self.shelves.iter().any(|shelf| shelf.reading > 0) {
+        self.drop_guesses();
+        while self.is_guessing() || self.shelves.iter().any(|shelf| shelf.reading > 0) {
             let completion = self.wait()?;
             let _ = self.settle(completion); // nobody waits for it
         }
@@ -149,6 +155,7 @@ impl ExpertPool {
         if experts.is_empty() {
             return Ok(Opened::default());
         }
+        self.forecasts.judge(layer, experts);
         let mut experts = experts.to_vec();
         experts.sort_by_cached_key(|(expert, _)| self.file_order(ExpertKey { layer, expert: *expert }));
         if let Some(watch) = &mut self.watch {
@@ -170,6 +177,7 @@ impl ExpertPool {
             opened.unread.iter_mut().filter(|one| one.key == *key).for_each(|one| one.stays = false);
             self.give_up(*key);
         }
+        self.drop_guesses();
         Ok(opened)
     }
 
@@ -189,14 +197,20 @@ impl ExpertPool {
                 *request = self.requests;
                 opened.reading += 1;
             }
-            Place::Absent => opened.unread.push_back(Unread { key, stays: true }),
+            Place::Absent => {
+                if !self.redeem(key, opened) {
+                    opened.unread.push_back(Unread { key, stays: true });
+                }
+            }
         }
     }
 
     /// Gives up the buffer of a resident, once nobody leases it. One that is not here was only to pass through.
     fn give_up(&mut self, key: ExpertKey) {
         let entry = self.banks.entry_mut(key);
-        if let Place::Resident(buffer) = std::mem::replace(&mut entry.place, Place::Absent) {
+        if let Place::Reading { stays, .. } = &mut entry.place {
+            *stays = false; // a guess that has become a demand
+        } else if let Place::Resident(buffer) = std::mem::replace(&mut entry.place, Place::Absent) {
             self.shelves[self.banks.shelf(key.layer)].give_up(buffer);
         }
     }
@@ -305,6 +319,7 @@ impl ExpertPool {
     /// Makes the expert of a finished read resident, or absent again when the read failed. Answers with its lease
     /// if it is the latest request that waits for it.
     pub(crate) fn settle(&mut self, completion: Completion) -> Landing {
+        let Some(completion) = self.settle_guess(completion) else { return Landing::Unwanted };
         let key = key(completion.ticket);
         let shelf = &mut self.shelves[self.banks.shelf(key.layer)];
         let entry = self.banks.entry_mut(key);
@@ -340,37 +355,11 @@ fn err_hung(time: Duration) -> Error {
     Error::new(Kind::Io, format!("no read has ended for {} s: the drive hangs", time.as_secs()))
 }
 
-/// A request as the pool finds its experts.
-#[derive(Default)]
-pub(crate) struct Opened {
-    /// Those that are resident.
-    pub hits: VecDeque<Lease>,
-    /// How many are on their way already.
-    pub reading: usize,
-    /// Those to be read, in file order.
-    pub unread: VecDeque<Unread>,
-}
-
-/// An expert to be read.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Unread {
-    pub key: ExpertKey,
-    /// Whether it is resident from then on, or used and given up.
-    pub stays: bool,
-}
-
-/// How a read ended, for the latest request.
-pub(crate) enum Landing {
-    Ready(Lease),
-    Failed(Error),
-    Unwanted,
-}
-
 /// A key is read at most once at a time, so it can name the read.
-fn ticket(key: ExpertKey) -> u64 {
+pub(crate) fn ticket(key: ExpertKey) -> u64 {
     u64::from(key.layer.0) << 32 | u64::from(key.expert.0)
 }
 
-fn key(ticket: u64) -> ExpertKey {
+pub(crate) fn key(ticket: u64) -> ExpertKey {
     ExpertKey::new((ticket >> 32) as u32, ticket as u32)
 }

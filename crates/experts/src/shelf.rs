@@ -42,6 +42,9 @@ pub(crate) struct Shelf {
     pub made: usize,
     /// How many are being read to.
     pub reading: usize,
+    /// How many buffers there may be beside those of `most`, for guesses; and how many guesses hold one.
+    pub guess_slots: usize,
+    pub guessed: usize,
     /// Who is resident, and who makes room.
     pub roster: Roster,
     /// Buffers that hold nothing.
@@ -58,6 +61,8 @@ impl Shelf {
             most: class.slots,
             made: 0,
             reading: 0,
+            guess_slots: 0,
+            guessed: 0,
             roster,
             free: Vec::new(),
             leaving: Vec::new(),
@@ -67,14 +72,31 @@ impl Shelf {
     /// A buffer that holds nothing any more: made now if the shelf has not all of its slots yet.
     pub fn spare(&mut self) -> Result<Option<AlignedBuf>> {
         match self.unused() {
-            None if self.made < self.roster.slots && self.one_more()? => Ok(self.free.pop()),
+            None if self.made < self.allowed() && self.one_more()? => Ok(self.free.pop()),
             unused => Ok(unused),
         }
     }
 
+    /// A buffer for a guess. Guesses hold no more than what is there for them, so residents lack nothing.
+    pub fn spare_for_guess(&mut self) -> Result<Option<AlignedBuf>> {
+        let is_short = self.roster.slots < self.most;
+        if is_short || self.guessed >= self.guess_slots {
+            return Ok(None);
+        }
+        let spare = self.spare()?;
+        self.guessed += usize::from(spare.is_some());
+        Ok(spare)
+    }
+
+    /// Buffers there may be now. Where memory is short, there are none for guesses.
+    fn allowed(&self) -> usize {
+        let is_short = self.roster.slots < self.most;
+        self.roster.slots + if is_short { 0 } else { self.guess_slots }
+    }
+
     /// Makes a buffer, if the budget allows.
     pub fn one_more(&mut self) -> Result<bool> {
-        if self.made >= self.most {
+        if self.made >= self.most + self.guess_slots {
             return Ok(false);
         }
         self.free.push(AlignedBuf::zeroed(self.slot_bytes)?);
@@ -85,7 +107,7 @@ impl Shelf {
     /// Gives back to the system what is unused, until there are no more buffers than slots. Answers with how many.
     pub fn release(&mut self) -> usize {
         let before = self.made;
-        while self.made > self.roster.slots && self.unused().is_some() {
+        while self.made > self.allowed() && self.unused().is_some() {
             self.made -= 1;
         }
         before - self.made
@@ -112,7 +134,7 @@ impl Shelf {
     /// Buffers that hold an expert, leased ones included.
     pub fn holding(&self) -> usize {
         let unused = self.leaving.iter().filter(|buffer| Arc::strong_count(buffer) == 1).count();
-        self.made - self.reading - self.free.len() - unused
+        self.made - self.reading - self.guessed - self.free.len() - unused
     }
 }
 

@@ -25,6 +25,8 @@ pub struct PoolStats {
     pub evictions: u64,
     /// Bytes of slots that were given back to the system because the [bound](crate::Bound) fell.
     pub given_back_bytes: u64,
+    /// Experts read before anybody asked for them.
+    pub guesses: Guesses,
     /// Time callers were blocked with no expert ready.
     pub wait: Duration,
     /// The longest of these times.
@@ -39,4 +41,30 @@ pub struct PoolStats {
     pub resident_bytes: u64,
     /// Experts on their way.
     pub in_flight_bytes: u64,
+}
+
+/// What became of guesses. All that were issued are one of the others in the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Guesses {
+    /// Given to the disk.
+    pub issued: u64,
+    /// Asked for by the layer they were meant for. Each is a miss all the same, one that waits less.
+    pub useful: u64,
+    /// Read, and not asked for.
+    pub wasted: u64,
+    /// Not asked for, and taken back in time.
+    pub cancelled: u64,
+}
+
+impl Guesses {
+    /// What was counted since `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            issued: self.issued - before.issued,
+            useful: self.useful - before.useful,
+            wasted: self.wasted - before.wasted,
+            cancelled: self.cancelled - before.cancelled,
+        }
+    }
 }

@@ -9,9 +9,9 @@ use base::{Error, LayerId, Result, TokenId};
 use experts::ExpertPool;
 use spec::ModelSpec;
 
-use crate::blocks::{Ffn, Mixer};
+use crate::blocks::{Ahead, Ffn, Mixer};
 use crate::embedding::Embedding;
-use crate::step::{Entry, Logits, Step, go_on, positions, spans};
+use crate::step::{Entry, Guesser, Logits, Step, go_on, positions, spans};
 
 /// A model with everything resident in place, ready to run.
 pub struct Decoder {
@@ -25,6 +25,7 @@ pub struct Decoder {
     /// `None`: the embedding is the head, and resident.
     pub(crate) head: Option<Weight>,
     pub(crate) form: Option<Form>,
+    pub(crate) guesser: Option<Guesser>,
 }
 
 /// One decoder layer.
@@ -59,6 +60,11 @@ impl Decoder {
         self.form = form;
     }
 
+    /// Guesses what `guesser` says instead of what routers applied early say. No guess changes an answer.
+    pub fn force_guesses(&mut self, guesser: Option<Guesser>) {
+        self.guesser = guesser;
+    }
+
     /// Takes a batch through every layer, and hands out the logits its entries ask for, entry by entry.
     ///
     /// When it fails (a read, a cancellation), no sequence keeps anything of it.
@@ -78,10 +84,11 @@ impl Decoder {
         let rotation = Rotation::new(self.spec.rope(), &self.frequencies, &positions(&spans));
         let backend = self.backend.as_ref();
         let mut x = self.embedding.look_up(&tokens, backend)?;
-        let mut step = Step { backend, experts, entries, spans, rotation, form: self.form, cancel };
-        for layer in &self.layers {
+        let (form, guesser) = (self.form, self.guesser);
+        let mut step = Step { backend, experts, entries, spans, rotation, form, guesser, cancel };
+        for (index, layer) in self.layers.iter().enumerate() {
             go_on(cancel)?;
-            layer.forward(&mut x, &mut step)?;
+            layer.forward(&mut x, &self.layers[index + 1..], &mut step)?;
         }
         self.predict(&x, &step, emit)?;
         for entry in entries {
@@ -143,14 +150,21 @@ impl Decoder {
 }
 
 impl Layer {
-    /// `x` is the residual stream, `[tokens, hidden]`, added to in place.
-    fn forward(&self, x: &mut Tensor, step: &mut Step<'_, '_>) -> Result<()> {
+    /// `x` is the residual stream, `[tokens, hidden]`, added to in place; `later` are the layers that follow.
+    fn forward(&self, x: &mut Tensor, later: &[Layer], step: &mut Step<'_, '_>) -> Result<()> {
         let h = step.backend.rms_norm(x, &self.mixer_norm, self.eps)?;
         let h = self.mixer.forward(self.id, &h, step)?;
         step.backend.add(x, &h)?;
 
         let h = step.backend.rms_norm(x, &self.ffn_norm, self.eps)?;
-        let h = self.ffn.forward(self.id, &h, step)?;
+        let ahead = later.iter().find_map(|layer| layer.ahead(x));
+        let h = self.ffn.forward(self.id, &h, ahead, step)?;
         step.backend.add(x, &h)
+    }
+
+    /// What there is to guess with, if this layer has experts.
+    fn ahead<'a>(&'a self, residual: &'a Tensor) -> Option<Ahead<'a>> {
+        let Ffn::Moe(moe) = &self.ffn else { return None };
+        Some(Ahead { layer: self.id, norm: &self.ffn_norm, eps: self.eps, moe, residual })
     }
 }

@@ -19,4 +19,4 @@ pub use decoder::{Decoder, Emit};
 pub use embedding::RowSource;
 pub use load::{ReadExact, load};
 pub use scratch::{PassSize, scratch_bytes};
-pub use step::{Entry, Logits};
+pub use step::{Entry, Guesser, Logits};

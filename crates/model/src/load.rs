@@ -42,6 +42,7 @@ pub fn load(
         norm,
         head,
         form: None,
+        guesser: None,
     })
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use backend::{Backend, Form, Rotation, Span};
-use base::{Error, Result, TokenId};
+use base::{Error, ExpertId, Result, TokenId};
 use experts::ExpertPool;
 use kv::KvCache;
 
@@ -33,6 +33,9 @@ pub enum Logits {
     All,
 }
 
+/// Says, in a test, what to guess instead: of so many experts, given those that the router would choose.
+pub type Guesser = fn(usize, &[ExpertId]) -> Vec<ExpertId>;
+
 /// What every block of one pass works with.
 pub(crate) struct Step<'a, 'b> {
     pub(crate) backend: &'a dyn Backend,
@@ -43,6 +46,8 @@ pub(crate) struct Step<'a, 'b> {
     pub(crate) rotation: Rotation,
     /// Forces one form of latent attention; `None` takes the cheaper one.
     pub(crate) form: Option<Form>,
+    /// Says what to guess instead of the routers.
+    pub(crate) guesser: Option<Guesser>,
     /// Set when the caller wants no answer any more.
     pub(crate) cancel: &'a AtomicBool,
 }

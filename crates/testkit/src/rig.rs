@@ -9,10 +9,10 @@ use backend::{Backend, Cpu};
 use base::{Extent, Result, TokenId};
 use disk::{Disk, Fault, Files, Io, MemoryDisk, ThreadedDisk};
 use experts::policy::Policy;
-use experts::{ExpertPool, needs};
+use experts::{ExpertPool, Lookahead, needs};
 use kv::{KvCache, Precision};
 use manifest::Manifest;
-use model::{Decoder, Entry, Logits, ManifestCatalogue};
+use model::{Decoder, Entry, Guesser, Logits, ManifestCatalogue};
 
 /// What a test varies. None of it may change an answer, but for the precision.
 #[derive(Clone)]
@@ -25,6 +25,10 @@ pub struct RigOptions {
     pub policy: &'static str,
     /// Where experts come from.
     pub disk: DiskKind,
+    /// Whether experts are read ahead, to slots beside the pool.
+    pub lookahead: Lookahead,
+    /// What to guess instead of what routers applied early say.
+    pub guesser: Option<Guesser>,
     /// How rows of the KV cache are stored; this one may.
     pub precision: Precision,
 }
@@ -45,6 +49,8 @@ impl Default for RigOptions {
             pool: None,
             policy: "lfu",
             disk: DiskKind::Files(Io::Buffered),
+            lookahead: Lookahead::Off,
+            guesser: None,
             precision: Precision::F32,
         }
     }
@@ -71,11 +77,16 @@ impl Rig {
         let read = &mut |extent, bytes: &mut [u8]| files.read_exact(extent, bytes);
         let rows = files.clone();
         let rows = Arc::new(move |extent: Extent, bytes: &mut [u8]| rows.read_exact(extent, bytes));
-        let decoder = model::load(&manifest, backend, read, rows)?;
+        let mut decoder = model::load(&manifest, backend, read, rows)?;
         let disk = Self::disk(&manifest, &options.disk)?;
         let catalogue = ManifestCatalogue(manifest.clone());
         let budget = options.pool.unwrap_or(needs(&catalogue)?.all_bytes);
-        let pool = ExpertPool::new(&catalogue, disk, budget, Policy::named(options.policy)?)?;
+        let mut pool = ExpertPool::new(&catalogue, disk, budget, Policy::named(options.policy)?)?;
+        decoder.force_guesses(options.guesser);
+        if options.lookahead != Lookahead::Off {
+            pool.add_guess_slots(4 * needs(&catalogue)?.smallest_bytes);
+        }
+        pool.look_ahead(options.lookahead);
         Ok(Self { manifest, decoder, pool, precision: options.precision })
     }
 

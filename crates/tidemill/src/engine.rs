@@ -15,7 +15,7 @@ use base::{Error, Extent, Result, TokenId};
 use disk::{Answer, Disk, Files, Io, Setting};
 use experts::policy::Policy;
 use experts::simulate::ShelfSize;
-use experts::{ExpertPool, PoolStats, Watch};
+use experts::{ExpertPool, Lookahead, PoolStats, Watch};
 use kv::KvCache;
 use manifest::Manifest;
 use model::{Decoder, Entry, Logits, ManifestCatalogue};
@@ -86,7 +86,9 @@ impl Engine {
         reading.note = reading.note.or(note);
         let mut engine = Self::assemble(manifest, decoder, disk, plan, &options.expert_policy)?;
         engine.reading = reading;
-        engine._governor = Governor::start(engine.pool.bound(), plan.pool, plan.kv + plan.scratch)?;
+        engine.look_ahead(options.lookahead);
+        engine._governor =
+            Governor::start(engine.pool.bound(), plan.pool, plan.kv + plan.scratch + plan.guesses)?;
         Ok(engine)
     }
 
@@ -102,6 +104,7 @@ impl Engine {
         let mut pool = ExpertPool::new(&catalogue, disk.clone(), plan.pool, Policy::named(policy)?)?;
         let cancel = Arc::new(AtomicBool::new(false));
         pool.cancel_with(cancel.clone());
+        pool.add_guess_slots(plan.guesses);
         Ok(Self {
             plan,
             decoder,
@@ -166,6 +169,11 @@ impl Engine {
     /// Lets `watch` hear which experts every layer asks for from now on; `None` ends it.
     pub fn watch(&mut self, watch: Option<Watch>) {
         self.pool.watch(watch);
+    }
+
+    /// Whether experts are read ahead from now on. It needs a plan that was made for it.
+    pub fn look_ahead(&mut self, mode: Lookahead) {
+        self.pool.look_ahead(mode);
     }
 
     /// What steps cost since the engine was opened.

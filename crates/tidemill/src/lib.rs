@@ -57,6 +57,7 @@ pub mod demo;
 pub use backend::{Activations, Isa};
 pub use base::{ByteSize, Error, Kind, Result, TokenId};
 pub use engine::{Each, Engine};
+pub use experts::Lookahead;
 pub use kv::Precision;
 pub use opened::{Opened, Traffic};
 pub use options::{IoMode, Options};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::{Context, Error, LayerId, Result, TokenId};
-use experts::{PoolNeeds, needs};
+use experts::{Lookahead, PoolNeeds, needs};
 use formats::Checkpoint;
 use manifest::Manifest;
 use model::ManifestCatalogue;
@@ -109,6 +109,7 @@ impl Demand {
             chunk_max: options.chunk.min(prompt),
             threads: threads(options),
             precision: options.kv,
+            lookahead: options.lookahead != Lookahead::Off,
             process: machine::resident().unwrap_or(0),
         })
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use backend::{Activations, Isa, Kernels};
 use base::{ByteSize, Error, Result};
+use experts::Lookahead;
 use kv::Precision;
 
 use crate::machine;
@@ -34,6 +35,8 @@ pub struct Options {
     pub kv: Precision,
     /// Which expert makes room for another: a name of [`experts::policy::POLICIES`].
     pub expert_policy: String,
+    /// Whether experts are read before their layer asks for them, when the drive has nothing else to do.
+    pub lookahead: Lookahead,
     /// Tokens of prompts that one pass takes at most.
     pub chunk: usize,
 }
@@ -67,6 +70,7 @@ impl Default for Options {
             probe_memo: None,
             kv: Precision::F16,
             expert_policy: experts::policy::POLICIES[0].name.to_owned(),
+            lookahead: Lookahead::Auto,
             chunk: 512,
         }
     }

@@ -5,6 +5,7 @@
 //! names the smallest budget that works.
 
 use base::{ByteSize, Error, Result};
+use experts::GUESS_SLOTS;
 use kv::Precision;
 use manifest::Manifest;
 use model::{PassSize, scratch_bytes};
@@ -24,6 +25,8 @@ pub struct Demand {
     pub threads: usize,
     /// How rows of the KV cache are stored.
     pub precision: Precision,
+    /// Whether experts are read before their layer asks for them.
+    pub lookahead: bool,
     /// Bytes the process holds before any weight is read: its code, the headers, the tokenizer.
     pub process: u64,
 }
@@ -45,6 +48,8 @@ pub struct MemoryPlan {
     pub scratch: u64,
     /// Bytes of resident experts.
     pub pool: u64,
+    /// Bytes of experts that are read before their layer asks for them.
+    pub guesses: u64,
     /// The smallest budget that works for this context.
     pub minimum: u64,
     /// Tokens that all live sequences together may keep.
@@ -61,6 +66,9 @@ const SLACK: u64 = 11 << 18;
 
 /// Chunks to choose from. Below the last, weights would be read from memory too often for too little.
 const CHUNKS: &[usize] = &[512, 256, 128, 64, 32, 16, 8];
+
+/// Slots of guesses take no more than this part of what the pool would have: residents gain more by them.
+const GUESS_PART: u64 = 16;
 
 /// What a model asks of memory whatever the budget is.
 pub struct Sizes<'a> {
@@ -103,6 +111,12 @@ impl MemoryPlan {
         let free = demand.budget.saturating_sub(fixed);
         // A larger chunk reads fewer experts in prefill, a larger pool fewer in decode: a quarter goes to the first.
         let chunk = chunks().find(|chunk| scratch(*chunk) <= free / 4).unwrap_or(least);
+        let left = free.saturating_sub(scratch(chunk));
+        let guesses = GUESS_SLOTS as u64 * pool_minimum;
+        let guesses = match demand.lookahead && left < pool_maximum && guesses <= left / GUESS_PART {
+            true => guesses,
+            false => 0,
+        };
         let plan = Self {
             budget: demand.budget,
             process,
@@ -110,7 +124,8 @@ impl MemoryPlan {
             kv,
             precision: demand.precision,
             scratch: scratch(chunk),
-            pool: free.saturating_sub(scratch(chunk)).min(pool_maximum),
+            pool: (left - guesses).min(pool_maximum),
+            guesses,
             minimum,
             context,
             prompt,
@@ -121,7 +136,7 @@ impl MemoryPlan {
 
     /// Bytes the plan accounts for.
     pub fn total(&self) -> u64 {
-        self.process + self.trunk + self.kv + self.scratch + self.pool
+        self.process + self.trunk + self.kv + self.scratch + self.pool + self.guesses
     }
 
     fn err_too_small(&self, pool_minimum: u64) -> Error {

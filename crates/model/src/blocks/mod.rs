@@ -13,7 +13,7 @@ use crate::step::Step;
 pub(crate) use dense::Gated;
 pub(crate) use grouped::GroupedAttention;
 pub(crate) use latent::{LatentAttention, Queries};
-pub(crate) use moe::Moe;
+pub(crate) use moe::{Ahead, Moe};
 
 /// A product, and a bias where the model has one.
 pub(crate) struct Linear {
@@ -53,10 +53,16 @@ pub(crate) enum Ffn {
 }
 
 impl Ffn {
-    pub(crate) fn forward(&self, layer: LayerId, x: &Tensor, step: &mut Step<'_, '_>) -> Result<Tensor> {
+    pub(crate) fn forward(
+        &self,
+        layer: LayerId,
+        x: &Tensor,
+        ahead: Option<Ahead<'_>>,
+        step: &mut Step<'_, '_>,
+    ) -> Result<Tensor> {
         match self {
             Self::Dense(gated) => gated.forward(x, step.backend),
-            Self::Moe(moe) => moe.forward(layer, x, step),
+            Self::Moe(moe) => moe.forward(layer, x, ahead, step),
         }
     }
 }

@@ -1,14 +1,14 @@
 //! A mixture of experts, streamed.
 
-use backend::{Tensor, Weight};
-use base::{LayerId, Result};
+use backend::{Backend, Routing, Tensor, Weight};
+use base::{ExpertId, LayerId, Result};
 use experts::Lease;
 use manifest::ExpertMatrix;
 use quant::Matrix;
 use spec::Router;
 
 use super::Gated;
-use crate::step::{Step, go_on};
+use crate::step::{Guesser, Step, go_on};
 
 pub(crate) struct Moe {
     pub(crate) rule: Router,
@@ -19,16 +19,49 @@ pub(crate) struct Moe {
     pub(crate) matrices: [ExpertMatrix; 3],
 }
 
+/// The router of the next layer with experts, applied to the residual stream as it is before this layer has added to
+/// it. What it says is a guess: it starts reads and decides nothing.
+pub(crate) struct Ahead<'a> {
+    pub(crate) layer: LayerId,
+    pub(crate) norm: &'a Weight,
+    pub(crate) eps: f32,
+    pub(crate) moe: &'a Moe,
+    /// `[tokens, hidden]`
+    pub(crate) residual: &'a Tensor,
+}
+
+/// Rows of a batch up to which guesses are made. More rows touch so many experts that the drive has no time to spare.
+const GUESS_ROWS: usize = 4;
+
+impl Ahead<'_> {
+    /// What the layer may ask for, the likeliest first.
+    fn experts(&self, guesser: Option<Guesser>, backend: &dyn Backend) -> Result<Vec<ExpertId>> {
+        let h = backend.rms_norm(self.residual, self.norm, self.eps)?;
+        let likeliest = self.moe.route(&h, backend)?.likeliest();
+        Ok(guesser.map_or(likeliest.clone(), |guesser| guesser(self.moe.router.rows, &likeliest)))
+    }
+}
+
 impl Moe {
     /// Sends each token to its experts and sums their answers: `[tokens, hidden]` to `[tokens, hidden]`.
     ///
     /// Experts are computed in the order their bytes arrive, each into rows of its own; the rows are summed in rank
     /// order. So the disk decides when, never what.
-    pub(crate) fn forward(&self, layer: LayerId, x: &Tensor, step: &mut Step<'_, '_>) -> Result<Tensor> {
-        let (backend, cancel) = (step.backend, step.cancel);
-        let logits = backend.matmul(x, &self.router)?;
-        let routing = backend.route(&logits, self.bias.as_ref(), &self.rule)?;
+    pub(crate) fn forward(
+        &self,
+        layer: LayerId,
+        x: &Tensor,
+        ahead: Option<Ahead<'_>>,
+        step: &mut Step<'_, '_>,
+    ) -> Result<Tensor> {
+        let (backend, cancel, guesser) = (step.backend, step.cancel, step.guesser);
+        let routing = self.route(x, backend)?;
         let mut arrivals = step.experts.request(layer, &routing.distinct())?;
+        if let Some(ahead) = ahead.filter(|_| x.rows <= GUESS_ROWS)
+            && arrivals.wants_forecast(ahead.layer)
+        {
+            arrivals.foresee(ahead.layer, &ahead.experts(guesser, backend)?);
+        }
 
         let mut y = match &self.shared {
             Some(shared) => shared.forward(x, backend)?, // while the reads are under way
@@ -41,6 +74,11 @@ impl Moe {
         }
         backend.combine(&mut y, &parts, &routing)?;
         Ok(y)
+    }
+
+    fn route(&self, x: &Tensor, backend: &dyn Backend) -> Result<Routing> {
+        let logits = backend.matmul(x, &self.router)?;
+        backend.route(&logits, self.bias.as_ref(), &self.rule)
     }
 
     /// The three matrices in an expert's bytes.
