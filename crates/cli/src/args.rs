@@ -274,6 +274,7 @@ impl SamplingArgs {
             min_p: number(self.min_p, "min_p", 0.0),
             repeat_penalty: number(self.repeat_penalty, "repetition_penalty", 1.0),
             seed: self.seed.unwrap_or_else(seed_of_clock),
+            ..Sampling::default()
         };
         sampling.check()?;
         Ok(sampling)

@@ -96,6 +96,7 @@ pub fn answer(
         sampling: ask.sampling,
         stop: voice.stops(),
         resume: ask.resume,
+        ..Request::default()
     };
     engine.clear_cancel(); // a Ctrl-C that came when nothing ran
     let sequence = engine.submit(request)?;
@@ -137,7 +138,7 @@ fn listen(
         for event in events {
             bar.finish_and_clear();
             match event {
-                Event::Token { sequence: of, token } if of == sequence => {
+                Event::Token { sequence: of, token, .. } if of == sequence => {
                     answer.first_token.get_or_insert(start.elapsed());
                     answer.tokens.push(token);
                     say(&mut answer.text, &detokenizer.push(token), print)?;

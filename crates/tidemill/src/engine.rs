@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use backend::{Activations, Backend, Cpu};
-use base::{Error, Extent, Result, TokenId};
+use base::{Context, Error, Extent, Result, TokenId};
 use disk::{Answer, Disk, Files, Io, Setting};
 use experts::policy::Policy;
 use experts::simulate::ShelfSize;
@@ -21,12 +21,13 @@ use manifest::Manifest;
 use model::{Decoder, Entry, Logits, ManifestCatalogue};
 use spec::ModelSpec;
 
+use crate::choice::Chosen;
 use crate::governor::Governor;
 use crate::opened::{Opened, threads};
 use crate::plan::MemoryPlan;
 use crate::sequence::{Event, Finish, Request, Sequence, SequenceId};
 use crate::stats::{StepReport, Totals};
-use crate::{Options, Sampler, drive, machine};
+use crate::{Options, drive, machine};
 
 /// Hears the logits of one token: its place in the text, and `[vocab]` numbers.
 pub type Each<'a> = &'a mut dyn FnMut(usize, &[f32]) -> Result<()>;
@@ -191,6 +192,8 @@ impl Engine {
     pub fn submit(&mut self, mut request: Request) -> Result<SequenceId> {
         request.check()?;
         self.decoder.check_tokens(&request.tokens)?;
+        let biased: Vec<TokenId> = request.sampling.logit_bias.keys().copied().collect();
+        self.decoder.check_tokens(&biased).within(|| "logit-bias")?;
         if request.tokens.len() > self.plan.prompt {
             return Err(err_prompt(request.tokens.len(), self.plan.prompt));
         }
@@ -245,6 +248,11 @@ impl Engine {
         self.sequences.get(&id).map(|sequence| sequence.tokens.as_slice())
     }
 
+    /// Why a sequence [failed](Finish::Failed).
+    pub fn failure(&self, id: SequenceId) -> Option<&Error> {
+        self.sequences.get(&id)?.failure.as_ref()
+    }
+
     /// Prompt tokens of a sequence that are computed, and all of them.
     pub fn prefill_progress(&self, id: SequenceId) -> Option<(usize, usize)> {
         self.sequences.get(&id).map(|sequence| sequence.prefill_progress())
@@ -262,13 +270,13 @@ impl Engine {
         let (start, before) = (Instant::now(), self.pool.stats());
         let drive_before = machine::bytes_read_from_drives();
         let shares = self.shares();
-        let mut chosen: Vec<(SequenceId, (TokenId, Sampler))> = Vec::new();
+        let mut chosen: Vec<(SequenceId, Result<Chosen>)> = Vec::new();
         let mut report = {
             let mut live: BTreeMap<SequenceId, &mut Sequence> =
                 self.sequences.iter_mut().map(|(id, sequence)| (*id, sequence)).collect();
             let of_share =
                 |share: &Share| live.remove(&share.id).map(|sequence| sequence.entry(share.tokens));
-            let (mut entries, choices): (Vec<_>, Vec<_>) = shares.iter().filter_map(of_share).unzip();
+            let (mut entries, mut choices): (Vec<_>, Vec<_>) = shares.iter().filter_map(of_share).unzip();
             let emit = &mut |entry: usize, _: usize, logits: &[f32]| {
                 chosen.push((shares[entry].id, choices[entry].pick(logits)));
                 Ok(())
@@ -279,8 +287,8 @@ impl Engine {
         let mut events = Vec::new();
         for (id, choice) in chosen {
             let Some(sequence) = self.sequences.get_mut(&id) else { continue };
-            let token = sequence.advance(choice);
-            events.extend(token.map(|token| Event::Token { sequence: id, token }));
+            let taken = sequence.advance(choice);
+            events.extend(taken.map(|(token, logprobs)| Event::Token { sequence: id, token, logprobs }));
             events.extend(sequence.finish.map(|finish| Event::Finished { sequence: id, finish }));
         }
         self.last_served = shares.iter().rev().find(|share| share.decoding).map(|share| share.id);
@@ -375,15 +383,22 @@ impl Engine {
             };
             for event in events {
                 match event {
-                    Event::Token { sequence, token } if sequence == id && each(token).is_break() => {
+                    Event::Token { sequence, token, .. } if sequence == id && each(token).is_break() => {
                         self.cancel(id);
                         return Ok((id, Finish::Cancelled));
                     }
-                    Event::Finished { sequence, finish } if sequence == id => return Ok((id, finish)),
+                    Event::Finished { sequence, finish } if sequence == id => {
+                        return self.finished(id, finish);
+                    }
                     _ => {}
                 }
             }
         }
+    }
+
+    fn finished(&mut self, id: SequenceId, finish: Finish) -> Result<(SequenceId, Finish)> {
+        let failure = self.sequences.get_mut(&id).and_then(|sequence| sequence.failure.take());
+        failure.map_or(Ok((id, finish)), Err)
     }
 
     /// Clears a cancellation, so that steps run again.

@@ -1,57 +1,20 @@
 //! From logits to one token.
 //!
-//! The order is the one of the published generation code: repetition penalty, temperature, top-k, top-p, min-p, draw.
-//! A sequence draws from a generator of its own, so its text depends on its seed and on nothing around it.
+//! The order is the one of the published generation code: repetition penalty, presence and frequency penalty, bias,
+//! temperature, top-k, top-p, min-p, draw. A sequence draws from a generator of its own, so its text depends on its
+//! seed and on nothing around it.
 
-use base::{Error, Result, TokenId};
+use std::sync::Arc;
 
-/// How tokens are chosen.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sampling {
-    /// 0 takes the likeliest token always.
-    pub temperature: f32,
-    /// Only the likeliest `top_k` tokens; 0 for all.
-    pub top_k: usize,
-    /// Only the likeliest tokens that together reach this probability; 1 for all.
-    pub top_p: f32,
-    /// Only tokens at least this fraction as likely as the likeliest; 0 for all.
-    pub min_p: f32,
-    /// Tokens of the last [`REPEAT_WINDOW`] have their logits divided (or, below 0, multiplied) by this; 1 for none.
-    pub repeat_penalty: f32,
-    /// The same seed gives the same text.
-    pub seed: u64,
-}
+use base::TokenId;
 
-/// How far back the repetition penalty looks.
-pub const REPEAT_WINDOW: usize = 64;
-
-impl Default for Sampling {
-    /// Greedy.
-    fn default() -> Self {
-        Self { temperature: 0.0, top_k: 0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0, seed: 0 }
-    }
-}
-
-impl Sampling {
-    /// Refuses settings that mean nothing.
-    pub fn check(&self) -> Result<()> {
-        let cases = [
-            (self.temperature >= 0.0 && self.temperature.is_finite(), "temperature", "0 or more"),
-            (self.top_p > 0.0 && self.top_p <= 1.0, "top-p", "above 0 and up to 1"),
-            ((0.0..=1.0).contains(&self.min_p), "min-p", "from 0 to 1"),
-            (self.repeat_penalty > 0.0 && self.repeat_penalty.is_finite(), "repeat-penalty", "above 0"),
-        ];
-        match cases.iter().find(|(good, _, _)| !good) {
-            Some((_, name, range)) => Err(Error::input(format!("{name} must be {range}"))),
-            None => Ok(()),
-        }
-    }
-}
+use crate::sampling::{REPEAT_WINDOW, Sampling};
 
 /// Chooses the tokens of one sequence.
 #[derive(Clone, Debug)]
 pub struct Sampler {
-    sampling: Sampling,
+    /// Shared by the copies that steps make before they know that they succeed.
+    sampling: Arc<Sampling>,
     state: u64,
 }
 
@@ -59,17 +22,35 @@ impl Sampler {
     /// A generator started from the seed.
     pub fn new(sampling: Sampling) -> Self {
         let state = sampling.seed;
-        Self { sampling, state }
+        Self { sampling: Arc::new(sampling), state }
     }
 
-    /// The next token, given `[vocab]` logits and what the sequence holds so far.
-    pub fn pick(&mut self, logits: &[f32], history: &[TokenId]) -> TokenId {
+    /// The next token, given `[vocab]` logits and what the sequence holds so far, of which the answer begins at
+    /// `answer`.
+    pub fn pick(&mut self, logits: &[f32], history: &[TokenId], answer: usize) -> TokenId {
         let mut logits = logits.to_vec();
-        self.penalise(&mut logits, history);
-        if self.sampling.temperature == 0.0 {
-            return likeliest(&logits);
+        self.adjust(&mut logits, history, answer);
+        self.draw_from(&logits)
+    }
+
+    /// Penalties and biases, on `[vocab]` logits.
+    pub(crate) fn adjust(&self, logits: &mut [f32], history: &[TokenId], answer: usize) {
+        self.penalise_repeats(logits, history);
+        self.penalise_answer(logits, &history[answer.min(history.len())..]);
+        for (token, bias) in &self.sampling.logit_bias {
+            if let Some(logit) = logits.get_mut(*token as usize) {
+                *logit += bias;
+            }
         }
-        let candidates = self.candidates(&logits);
+    }
+
+    /// One of the tokens, by logits that are adjusted already. A logit of minus infinity is never drawn as long as there
+    /// is another.
+    pub(crate) fn draw_from(&mut self, logits: &[f32]) -> TokenId {
+        if self.sampling.temperature == 0.0 {
+            return likeliest(logits);
+        }
+        let candidates = self.candidates(logits);
         let total: f64 = candidates.iter().map(|(_, p)| p).sum();
         let mut left = self.draw() * total;
         for (token, p) in &candidates {
@@ -78,10 +59,10 @@ impl Sampler {
                 return *token;
             }
         }
-        candidates.last().map_or_else(|| likeliest(&logits), |(token, _)| *token)
+        candidates.last().map_or_else(|| likeliest(logits), |(token, _)| *token)
     }
 
-    fn penalise(&self, logits: &mut [f32], history: &[TokenId]) {
+    fn penalise_repeats(&self, logits: &mut [f32], history: &[TokenId]) {
         let penalty = self.sampling.repeat_penalty;
         if penalty == 1.0 {
             return;
@@ -96,9 +77,23 @@ impl Sampler {
         }
     }
 
+    fn penalise_answer(&self, logits: &mut [f32], answer: &[TokenId]) {
+        let Sampling { presence_penalty, frequency_penalty, .. } = *self.sampling;
+        if presence_penalty == 0.0 && frequency_penalty == 0.0 {
+            return;
+        }
+        let mut said = answer.to_vec();
+        said.sort_unstable();
+        for same in said.chunk_by(|a, b| a == b) {
+            if let Some(logit) = logits.get_mut(same[0] as usize) {
+                *logit -= presence_penalty + frequency_penalty * same.len() as f32;
+            }
+        }
+    }
+
     /// The tokens that may be drawn and their probabilities (not summing to 1), likeliest first.
     fn candidates(&self, logits: &[f32]) -> Vec<(TokenId, f64)> {
-        let Sampling { temperature, top_k, top_p, min_p, .. } = self.sampling;
+        let Sampling { temperature, top_k, top_p, min_p, .. } = *self.sampling;
         let mut order: Vec<(TokenId, f32)> = (0..).zip(logits.iter().copied()).collect();
         let likelier = |a: &(TokenId, f32), b: &(TokenId, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
         if top_k > 0 && top_k < order.len() {
@@ -106,7 +101,7 @@ impl Sampler {
             order.truncate(top_k);
         }
         order.sort_unstable_by(likelier);
-        order.retain(|(_, logit)| !logit.is_nan());
+        order.retain(|(_, logit)| *logit > f32::NEG_INFINITY);
         let Some((_, best)) = order.first().copied() else { return Vec::new() };
 
         let weight = |logit: f32| (f64::from(logit - best) / f64::from(temperature)).exp();
@@ -144,74 +139,4 @@ pub fn likeliest(logits: &[f32]) -> TokenId {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn drawn(sampling: Sampling, logits: &[f32], history: &[TokenId]) -> Vec<usize> {
-        let mut sampler = Sampler::new(sampling);
-        let mut counts = vec![0; logits.len()];
-        for _ in 0..4000 {
-            counts[sampler.pick(logits, history) as usize] += 1;
-        }
-        counts
-    }
-
-    fn warm() -> Sampling {
-        Sampling { temperature: 1.0, seed: 7, ..Sampling::default() }
-    }
-
-    #[test]
-    fn temperature_zero_is_greedy_and_ties_go_to_the_lower_token() {
-        assert_eq!(drawn(Sampling::default(), &[1.0, 3.0, 3.0], &[]), [0, 4000, 0]);
-        assert_eq!(drawn(Sampling::default(), &[f32::NAN, 1.0, 2.0], &[]), [0, 0, 4000]);
-    }
-
-    #[test]
-    fn draws_follow_the_probabilities() {
-        let logits = [0.5f32.ln(), 0.3f32.ln(), 0.2f32.ln()];
-        for (count, p) in drawn(warm(), &logits, &[]).into_iter().zip([0.5, 0.3, 0.2]) {
-            assert!((count as f64 / 4000.0 - p).abs() < 0.03, "{count} draws at {p}");
-        }
-    }
-
-    #[test]
-    fn each_filter_removes_the_tail() {
-        let logits = [0.5f32.ln(), 0.3f32.ln(), 0.15f32.ln(), 0.05f32.ln()];
-        let cases = [
-            (Sampling { top_k: 2, ..warm() }, 2),
-            (Sampling { top_p: 0.79, ..warm() }, 2),
-            (Sampling { top_p: 0.81, ..warm() }, 3),
-            (Sampling { min_p: 0.25, ..warm() }, 3),
-            (Sampling { min_p: 1.0, ..warm() }, 1),
-            (warm(), 4),
-        ];
-        for (sampling, kept) in cases {
-            let counts = drawn(sampling.clone(), &logits, &[]);
-            assert_eq!(counts.iter().filter(|count| **count > 0).count(), kept, "{sampling:?}");
-        }
-    }
-
-    #[test]
-    fn the_penalty_lowers_what_was_just_said() {
-        let sampling = Sampling { repeat_penalty: 2.0, ..Sampling::default() };
-        assert_eq!(Sampler::new(sampling.clone()).pick(&[1.0, 0.9], &[0]), 1);
-        assert_eq!(Sampler::new(sampling.clone()).pick(&[-1.0, -1.5], &[0]), 1);
-        let long_ago: Vec<TokenId> = std::iter::once(0).chain(vec![5; REPEAT_WINDOW]).collect();
-        assert_eq!(Sampler::new(sampling).pick(&[1.0, 0.9], &long_ago), 0);
-    }
-
-    #[test]
-    fn nonsense_is_refused_and_survived() {
-        for bad in [
-            Sampling { temperature: -1.0, ..warm() },
-            Sampling { temperature: f32::NAN, ..warm() },
-            Sampling { top_p: 0.0, ..warm() },
-            Sampling { min_p: 1.5, ..warm() },
-            Sampling { repeat_penalty: 0.0, ..warm() },
-        ] {
-            assert!(bad.check().is_err(), "{bad:?}");
-        }
-        assert_eq!(drawn(warm(), &[f32::NAN, f32::NAN], &[])[0], 4000);
-        assert_eq!(drawn(warm(), &[f32::INFINITY, 0.0], &[]).iter().sum::<usize>(), 4000);
-    }
-}
+mod tests;

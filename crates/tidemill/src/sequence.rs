@@ -7,7 +7,11 @@ use base::{Error, Result, TokenId};
 use kv::KvCache;
 use model::{Entry, Logits};
 
-use crate::{Sampler, Sampling};
+use crate::choice::{Choice, Chosen};
+use crate::constraint::Constraint;
+use crate::logprobs::Logprobs;
+use crate::sampler::Sampler;
+use crate::sampling::Sampling;
 
 /// Names a sequence of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +28,10 @@ pub struct Request {
     pub sampling: Sampling,
     /// Tokens that end the answer; they are reported, and are no part of the text.
     pub stop: BTreeSet<TokenId>,
+    /// Reports how likely each token was, beside this many of the likeliest.
+    pub logprobs: Option<usize>,
+    /// What the answer must look like.
+    pub constraint: Option<Box<dyn Constraint>>,
     /// A finished sequence to take over: what its tokens share with the prompt is not computed again.
     pub resume: Option<SequenceId>,
 }
@@ -31,16 +39,18 @@ pub struct Request {
 /// Why a sequence ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
-    /// The model said a stop token.
+    /// The model said a stop token, or nothing may follow what its constraint asked for.
     Stop,
     /// It reached its number of tokens.
     Length,
     /// The caller cancelled it.
     Cancelled,
+    /// Its constraint gave up; [`Engine::failure`](crate::Engine::failure) says why.
+    Failed,
 }
 
 /// What a step brought to a sequence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// One more token.
     Token {
@@ -48,6 +58,8 @@ pub enum Event {
         sequence: SequenceId,
         /// Not a stop token.
         token: TokenId,
+        /// How likely it was, if the request asks for that.
+        logprobs: Option<Logprobs>,
     },
     /// No more tokens will come.
     Finished {
@@ -67,7 +79,11 @@ pub(crate) struct Sequence {
     max_tokens: usize,
     sampler: Sampler,
     stop: BTreeSet<TokenId>,
+    logprobs: Option<usize>,
+    constraint: Option<Box<dyn Constraint>>,
     pub(crate) finish: Option<Finish>,
+    /// Why it [failed](Finish::Failed).
+    pub(crate) failure: Option<Error>,
 }
 
 impl Sequence {
@@ -80,7 +96,10 @@ impl Sequence {
             max_tokens: request.max_tokens,
             sampler: Sampler::new(request.sampling),
             stop: request.stop,
+            logprobs: request.logprobs,
+            constraint: request.constraint,
             finish: None,
+            failure: None,
         }
     }
 
@@ -104,7 +123,14 @@ impl Sequence {
         let (prompt, start) = (self.pass(), self.kv.len());
         let tokens = &self.tokens[start..start + count];
         let logits = if start + count == self.tokens.len() { Logits::Last } else { Logits::None };
-        let choice = Choice { sampler: &self.sampler, history: &self.tokens };
+        let choice = Choice {
+            sampler: &self.sampler,
+            history: &self.tokens,
+            answer: self.prompt.end,
+            stop: &self.stop,
+            constraint: self.constraint.as_deref_mut(),
+            logprobs: self.logprobs,
+        };
         (Entry { kv: &mut self.kv, tokens, prompt, logits }, choice)
     }
 
@@ -113,32 +139,35 @@ impl Sequence {
         (self.kv.len().min(self.prompt.end), self.prompt.end)
     }
 
-    /// Takes the token that was chosen. `None` when it ends the answer.
-    pub(crate) fn advance(&mut self, (token, sampler): (TokenId, Sampler)) -> Option<TokenId> {
-        self.sampler = sampler;
-        if self.stop.contains(&token) {
-            self.finish = Some(Finish::Stop);
-            return None;
-        }
+    /// Takes what was chosen. `None` when the answer ends without another token.
+    pub(crate) fn advance(&mut self, chosen: Result<Chosen>) -> Option<(TokenId, Option<Logprobs>)> {
+        let (token, logprobs) = match self.take(chosen) {
+            Ok(Some(taken)) => taken,
+            Ok(None) => {
+                self.finish = Some(Finish::Stop);
+                return None;
+            }
+            Err(error) => {
+                self.finish = Some(Finish::Failed);
+                self.failure = Some(error);
+                return None;
+            }
+        };
         self.tokens.push(token);
         if self.tokens.len() - self.prompt.end >= self.max_tokens {
             self.finish = Some(Finish::Length);
         }
-        Some(token)
+        Some((token, logprobs))
     }
-}
 
-/// Chooses a sequence's next token, without yet changing the sequence: the pass may still fail.
-pub(crate) struct Choice<'a> {
-    sampler: &'a Sampler,
-    history: &'a [TokenId],
-}
-
-impl Choice<'_> {
-    /// The token, and the sampler as it is after choosing it.
-    pub(crate) fn pick(&self, logits: &[f32]) -> (TokenId, Sampler) {
-        let mut sampler = self.sampler.clone();
-        (sampler.pick(logits, self.history), sampler)
+    fn take(&mut self, chosen: Result<Chosen>) -> Result<Option<(TokenId, Option<Logprobs>)>> {
+        let Chosen { token, sampler, logprobs } = chosen?;
+        self.sampler = sampler;
+        let Some(token) = token.filter(|token| !self.stop.contains(token)) else { return Ok(None) };
+        if let Some(constraint) = &mut self.constraint {
+            constraint.advance(token)?;
+        }
+        Ok(Some((token, logprobs)))
     }
 }
 

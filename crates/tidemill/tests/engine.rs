@@ -54,7 +54,7 @@ fn sequences_that_share_steps_say_what_they_say_alone() {
             together.push((engine.submit(request(PROMPTS[together.len()], 24)).unwrap(), Vec::new()));
         }
         for event in engine.step().unwrap().0 {
-            if let Event::Token { sequence, token } = event {
+            if let Event::Token { sequence, token, .. } = event {
                 together.iter_mut().find(|(id, _)| *id == sequence).unwrap().1.push(token);
             }
         }
@@ -142,6 +142,13 @@ fn what_cannot_be_answered_is_refused_in_a_sentence() {
         (request(PROMPTS[0], 100), "context of 32"),
         (request(PROMPTS[0], usize::MAX), "context of 32"),
         (Request { tokens: vec![4096], max_tokens: 1, ..Request::default() }, "vocabulary"),
+        (
+            Request {
+                sampling: Sampling { logit_bias: [(4096, 1.0)].into(), ..Sampling::default() },
+                ..request("a", 1)
+            },
+            "logit-bias",
+        ),
         (Request { sampling: Sampling { top_p: 0.0, ..Sampling::default() }, ..request("a", 1) }, "top-p"),
     ];
     for (request, expected) in cases {
