@@ -16,14 +16,16 @@ import wrap
 from make_fixtures import DIFFERENT, GREEDY_MARGIN, ROUTING_MARGIN, prompt, save_oracle, write_sums
 from grouped_models import MODELS
 from models import Tiny, draw
+from quantise import CONFIGS, quantise
 from score import greedy, load
 
 def main(llama_cpp: str, out: str, *families: str) -> None:
     chosen = {name: tiny for name, tiny in MODELS.items() if not families or name.split("/")[0] in families}
     for name, tiny in chosen.items():
         folder = os.path.join(out, name)
-        weights = settle(folder, tiny)
-        wrap.save_folder(os.path.join(folder, "hf"), tiny.config, weights)
+        stored = settle(folder, tiny)
+        quantised = {"quantization_config": CONFIGS[tiny.scheme]} if tiny.scheme else {}
+        wrap.save_folder(os.path.join(folder, "hf"), tiny.config | quantised, stored)
         if name == "mixtral/window":
             continue  # the converter does not tell of windows
         path = os.path.join(folder, "model.gguf")
@@ -35,14 +37,14 @@ def main(llama_cpp: str, out: str, *families: str) -> None:
 
 
 def settle(folder: str, tiny: Tiny) -> dict[str, torch.Tensor]:
-    """Draws weights until no choice is close, and writes their oracle."""
+    """Draws weights until no choice is close, and writes their oracle. Gives them as they are stored."""
     for seed in range(tiny.seed, tiny.seed + 200):
-        weights = draw(tiny, seed)
+        stored, weights = quantise(draw(tiny, seed), tiny.scheme)
         oracle, report = score(tiny, weights, prompt(tiny, seed))
         if (report["routing_margin"] > ROUTING_MARGIN and report["greedy_margin"] > GREEDY_MARGIN
                 and len(oracle["gen_ids"].unique()) >= DIFFERENT):
             save_oracle(folder, oracle, report | {"seed": seed})
-            return weights
+            return stored
     raise SystemExit(f"{folder}: no seed keeps its distance from ties")
 
 

@@ -4,6 +4,10 @@ import torch
 
 from models import Tiny
 
+GPT_OSS = dict(
+    architectures=["GptOssForCausalLM"], model_type="gpt_oss", attention_bias=True, rms_norm_eps=1e-5, swiglu_limit=7.0,
+    rope_theta=150000.0, output_router_logits=False)
+
 COMMON = dict(hidden_act="silu", attention_dropout=0.0, tie_word_embeddings=False, bos_token_id=0, eos_token_id=1,
               initializer_range=0.02, max_position_embeddings=512)
 
@@ -64,4 +68,12 @@ MODELS = {
         rms_norm_eps=1e-6, rope_theta=1000000.0, sliding_window=None, use_sliding_window=False, max_window_layers=2,
         rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=64),
         tie_word_embeddings=True), tokens=150, hidden=[1]),
+    # A window that a prompt outgrows many times, sinks, biases everywhere, YaRN between dimensions.
+    "gpt_oss/plain": Tiny(COMMON | GPT_OSS | dict(
+        vocab_size=120, hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=6,
+        num_key_value_heads=2, head_dim=16, num_local_experts=6, num_experts_per_tok=2, experts_per_token=2,
+        sliding_window=20, layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        max_position_embeddings=2048, rope_scaling=dict(
+            rope_type="yarn", factor=32.0, beta_fast=32.0, beta_slow=1.0, truncate=False,
+            original_max_position_embeddings=64)), tokens=150, hidden=[1, 2], scheme="mxfp4"),
 }

@@ -23,13 +23,15 @@ torch.set_num_threads(1)
 
 @dataclass
 class Tiny:
-    """One model. `dtype` is that of the stored matrices; norms and the routing bias follow their own rule."""
+    """One model. `dtype` is that of the stored matrices; norms and the routing bias follow their own rule. `scheme` names
+    the quantised layout, if it is stored in one (`quantise.py`)."""
 
     config: dict
     dtype: torch.dtype = torch.bfloat16
     tokens: int = 48
     seed: int = 1
     hidden: list[int] = field(default_factory=lambda: [1, 3])
+    scheme: str = ""
 
 
 def old_yarn(**changes) -> dict:
@@ -133,13 +135,17 @@ def spread_of(name: str, tensor: torch.Tensor, tied: bool) -> tuple[float, float
         return 0.2, 0.0
     if name.endswith("bias"):
         return 0.1, 0.0
+    if name.endswith("sinks"):
+        return 1.0, 0.0
     if "norm" in name:
         return 0.2, 1.0
     if "embed_tokens" in name:
         return (0.1 if tied else 1.0), 0.0  # a tied head would otherwise answer every token with itself
     if "lm_head" in name:
         return 0.15, 0.0
-    if name.endswith("gate.weight"):
+    if name.endswith("experts.gate_up_proj"):
+        return 0.5, 0.0  # past the limits of gpt-oss's gates, now and then
+    if name.endswith(("gate.weight", "router.weight")):
         return 0.35, 0.0
     return tensor.shape[-1] ** -0.5, 0.0
 

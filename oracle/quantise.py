@@ -1,6 +1,6 @@
-"""The two published quantised layouts of the family, and the exact values they stand for.
+"""The published quantised layouts, and the exact values they stand for.
 
-Each function takes a matrix [rows, cols] and returns the tensors to store beside what they decode to in f32.
+Each function takes a matrix [rows, cols], or a stack of them, and returns the tensors to store beside what they decode to in f32.
 """
 
 import re
@@ -52,12 +52,37 @@ def fp8(name: str, matrix: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch
     return {name: value, name + "_scale_inv": scale}, value.float() * spread
 
 
+E2M1 = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6])
+
+MXFP4_CONFIG = dict(quant_method="mxfp4", modules_to_not_convert=[
+    "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"])
+
+
+def mxfp4(name: str, stack: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """gpt-oss's blocks: e2m1 times a power of two for each 32 along a row. `stack` is [experts, in, out], and is stored
+    the other way round."""
+    turned = stack.float().transpose(1, 2)
+    groups = turned.reshape(*turned.shape[:2], -1, 32)
+    power = groups.abs().amax(-1).clamp_min(2.0**-100).log2().floor() - 2
+    code = ((groups / power.exp2()[..., None]).clamp(-6, 6)[..., None] - E2M1).abs().argmin(-1).to(torch.uint8)
+    stored = {name + "_blocks": (code[..., 0::2] | (code[..., 1::2] << 4)).contiguous(),
+              name + "_scales": (power + 127).to(torch.uint8)}
+    exact = (E2M1[code.long()] * power.exp2()[..., None]).reshape(turned.shape)
+    return stored, exact.transpose(1, 2).contiguous()
+
+
+CONFIGS = {"int4": INT4_CONFIG, "fp8": FP8_CONFIG, "mxfp4": MXFP4_CONFIG}
+
+
 def quantise(weights: dict[str, torch.Tensor], scheme: str) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """A whole checkpoint: what to store, and the f32 weights it decodes to, both under the published names."""
     stored, exact = {}, {}
     for name, tensor in weights.items():
         if scheme == "int4" and is_expert(name):
             parts, exact[name] = int4(name, tensor)
+            stored |= parts
+        elif scheme == "mxfp4" and re.search(r"\.experts\.(gate_up|down)_proj$", name):
+            parts, exact[name] = mxfp4(name, tensor)
             stored |= parts
         elif scheme == "fp8" and re.search(r"(_proj|_proj_with_mqa)\.weight$", name):
             parts, exact[name] = fp8(name, tensor)

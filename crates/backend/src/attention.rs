@@ -45,6 +45,8 @@ pub struct GroupedQuery<'a> {
     pub span: &'a Span,
     /// The sequence's KV rows, those of these tokens among them: for each head its key, then its value.
     pub kv: &'a KvRows,
+    /// The sink of each head, where the model has them.
+    pub sinks: Option<&'a Weight>,
 }
 
 /// The tokens of one sequence within a batch.

@@ -12,15 +12,27 @@ mod cpu;
 
 use std::ops::Range;
 
-use base::{Result, TokenId};
+use base::{ExpertId, Result, TokenId};
 use quant::{Matrix, Quant};
-use spec::Router;
+use spec::{Gate, Router};
 
 pub use attention::{Form, GroupedQuery, LatentQuery, LatentUp, Span};
 pub use cpu::{Cpu, grouped_scratch_bytes, latent_scratch_bytes};
 pub use kernels::{Activations, Isa, Kernels, codes_scratch_bytes};
 pub use routing::{Routing, Use};
 pub use tensor::{Buffer, Heads, KvRows, Precision, Rotation, Tensor, Weight};
+
+/// One expert: its matrices in host memory, what they are joined by, and where its biases are.
+pub struct Expert<'a> {
+    /// Its number within the layer.
+    pub id: ExpertId,
+    /// Gate, up and down.
+    pub matrices: [Matrix<'a>; 3],
+    /// How gate and up meet.
+    pub gate: Gate,
+    /// Of gate, up and down: a row for every expert of the layer.
+    pub biases: Option<&'a [Weight; 3]>,
+}
 
 /// A device: memory, and the verbs a transformer needs.
 ///
@@ -113,8 +125,8 @@ pub trait Backend: Send + Sync {
     /// an answer to the host in every layer.
     fn route(&self, logits: &Tensor, bias: Option<&Weight>, router: &Router) -> Result<Routing>;
 
-    /// Runs one expert (gate, up, down; in host memory) on the tokens that use it, each into its own row of `parts`.
-    fn expert(&self, parts: &mut Tensor, x: &Tensor, uses: &[Use], expert: [Matrix<'_>; 3]) -> Result<()>;
+    /// Runs one expert on the tokens that use it, each into its own row of `parts`.
+    fn expert(&self, parts: &mut Tensor, x: &Tensor, uses: &[Use], expert: &Expert<'_>) -> Result<()>;
 
     /// `y[token] += sum over ranks of weight * parts[token, rank]`, always in rank order.
     fn combine(&self, y: &mut Tensor, parts: &Tensor, routing: &Routing) -> Result<()>;

@@ -112,7 +112,15 @@ mod tests {
     use spec::{Groups, Score};
 
     fn router(top_k: usize, groups: Option<Groups>) -> Router {
-        Router { top_k, score: Score::Sigmoid, bias: true, groups, normalise: true, scale: 2.0 }
+        Router {
+            top_k,
+            logit_bias: false,
+            score: Score::Sigmoid,
+            bias: true,
+            groups,
+            normalise: true,
+            scale: 2.0,
+        }
     }
 
     fn ids(experts: &[ExpertId]) -> Vec<u32> {

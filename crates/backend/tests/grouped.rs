@@ -11,9 +11,22 @@ use spec::{Gqa, Rope, RopePairs, Stretch};
 
 const CONTEXT: usize = 700;
 
-fn gqa(window: Option<usize>) -> Gqa {
+/// One that drowns, one that is drowned by, all keys.
+const SINKS: [f32; 6] = [-0.5, 30.0, 0.25, -30.0, 1.5, 3.0];
+
+fn gqa(window: Option<usize>, sinks: bool) -> Gqa {
     let rope = Rope { dims: 4, theta: 1e4, pairs: RopePairs::Halves, stretch: Stretch::None };
-    Gqa { heads: 6, kv_heads: 2, head: 20, norm: None, input_bias: false, output_bias: false, window, rope }
+    Gqa {
+        heads: 6,
+        kv_heads: 2,
+        head: 20,
+        norm: None,
+        input_bias: false,
+        output_bias: false,
+        sinks,
+        window,
+        rope,
+    }
 }
 
 fn numbers(count: usize, seed: u32) -> Vec<f32> {
@@ -37,10 +50,13 @@ fn answers(cpu: &Cpu, gqa: &Gqa, precision: Precision, tokens: Range<usize>, chu
     let q = tensor(cpu, CONTEXT, width, 1);
     let mut kv: KvRows = cpu.kv_rows(CONTEXT, gqa.row(), precision).unwrap();
     cpu.store_kv(&tensor(cpu, CONTEXT, gqa.row(), 2), 0..CONTEXT, &mut kv, 0).unwrap();
+    let bytes = SINKS.iter().flat_map(|sink| sink.to_le_bytes()).collect();
+    let sinks = gqa.sinks.then(|| cpu.place(Quant::F32, 1, gqa.heads, bytes, Vec::new()).unwrap());
     let mut out = cpu.tensor(CONTEXT, width).unwrap();
     for start in tokens.clone().step_by(chunk) {
         let span = Span { rows: start..tokens.end.min(start + chunk), start };
-        cpu.grouped_attention(&GroupedQuery { gqa, q: &q, span: &span, kv: &kv }, &mut out).unwrap();
+        let query = GroupedQuery { gqa, q: &q, span: &span, kv: &kv, sinks: sinks.as_ref() };
+        cpu.grouped_attention(&query, &mut out).unwrap();
     }
     cpu.to_host(&out, tokens).unwrap()
 }
@@ -49,15 +65,16 @@ fn answers(cpu: &Cpu, gqa: &Gqa, precision: Precision, tokens: Range<usize>, chu
 fn neither_threads_nor_instruction_set_nor_chunks_change_a_bit() {
     const TOKENS: Range<usize> = 560..700;
     for precision in Precision::ALL {
-        for window in [None, Some(300)] {
-            let gqa = gqa(window);
+        for (window, sinks) in [(None, false), (None, true), (Some(300), true), (Some(300), false)] {
+            let gqa = gqa(window, sinks);
             let expected = answers(&Cpu::new(1).unwrap(), &gqa, *precision, TOKENS, 140);
             for isa in Isa::ALL.iter().filter_map(|isa| Kernels::for_isa(*isa)) {
                 for (threads, chunk) in [(1, 37), (2, 140), (4, 1)] {
                     let cpu = Cpu::with(isa, Activations::F32, threads).unwrap();
                     let tokens = if chunk == 1 { 690..700 } else { TOKENS };
                     let found = answers(&cpu, &gqa, *precision, tokens, chunk);
-                    let place = format!("{precision:?} {window:?} {} {threads} {chunk}", isa.isa.name());
+                    let place =
+                        format!("{precision:?} {window:?} {sinks} {} {threads} {chunk}", isa.isa.name());
                     assert_eq!(found, expected[expected.len() - found.len()..], "{place}");
                 }
             }
@@ -68,8 +85,9 @@ fn neither_threads_nor_instruction_set_nor_chunks_change_a_bit() {
 #[test]
 fn answers_are_what_the_definition_says() {
     let cpu = Cpu::new(2).unwrap();
-    for window in [None, Some(1), Some(129), Some(300)] {
-        let gqa = gqa(window);
+    let cases = [None, Some(1), Some(129), Some(300)].map(|window| [(window, false), (window, true)]);
+    for (window, sinks) in cases.into_iter().flatten() {
+        let gqa = gqa(window, sinks);
         for position in [0, 127, 128, 256, 699] {
             let found = answers(&cpu, &gqa, Precision::F32, position..position + 1, 1);
             let expected = defined(&gqa, position);
@@ -93,7 +111,8 @@ fn defined(gqa: &Gqa, position: usize) -> Vec<f64> {
             let dot: f64 = q.iter().zip(cached(j).0).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
             (dot / (gqa.head as f64).sqrt()).exp()
         };
-        let sum: f64 = (first..=position).map(score).sum();
+        let sink = if gqa.sinks { f64::from(SINKS[head]).exp() } else { 0.0 };
+        let sum: f64 = sink + (first..=position).map(score).sum::<f64>();
         for v in 0..gqa.head {
             out.push((first..=position).map(|j| score(j) / sum * f64::from(cached(j).1[v])).sum());
         }

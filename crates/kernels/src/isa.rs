@@ -65,6 +65,7 @@ struct Functions {
     add: unsafe fn(&[f32], &mut [f32]),
     rms_norm: unsafe fn(&[f32], &[f32], f32, &mut [f32]),
     silu_mul: unsafe fn(&mut [f32], &[f32]),
+    clamped_mul: unsafe fn(&mut [f32], &[f32], f32, f32),
     softmax: unsafe fn(&mut [f32]),
     sigmoid: unsafe fn(&mut [f32]),
     quantize: unsafe fn(&[f32], &mut ActivationStrip),
@@ -102,7 +103,7 @@ macro_rules! instantiate {
             pub(super) static KERNELS: Kernels = Kernels {
                 isa: $isa,
                 functions: Functions {
-                    dequantize, dot, dot_rows, dot_block, axpy, add, rms_norm, silu_mul, softmax, sigmoid, quantize,
+                    dequantize, dot, dot_rows, dot_block, axpy, add, rms_norm, silu_mul, clamped_mul, softmax, sigmoid, quantize,
                     dot_floats: $dot_floats, dot_codes: $dot_codes, many: $many, peaks: $peaks,
                     accumulate, soften, widen, scale_codes, blend,
                 },
@@ -139,6 +140,10 @@ macro_rules! instantiate {
             $(#[$attribute])*
             fn silu_mul(gate: &mut [f32], up: &[f32]) {
                 generic::silu_mul(gate, up);
+            }
+            $(#[$attribute])*
+            fn clamped_mul(gate: &mut [f32], up: &[f32], alpha: f32, limit: f32) {
+                generic::clamped_mul(gate, up, alpha, limit);
             }
             $(#[$attribute])*
             fn softmax(x: &mut [f32]) {
@@ -326,6 +331,13 @@ impl Kernels {
         assert_eq!(gate.len(), up.len(), "rows of equal length");
         // SAFETY: as in `dequantize`.
         unsafe { (self.functions.silu_mul)(gate, up) }
+    }
+
+    /// gate = g·sigmoid(alpha·g) · (u + 1), where g is the gate but at most `limit`, and u is `up` within ±`limit`.
+    pub fn clamped_mul(&self, gate: &mut [f32], up: &[f32], alpha: f32, limit: f32) {
+        assert_eq!(gate.len(), up.len(), "rows of equal length");
+        // SAFETY: as in `dequantize`.
+        unsafe { (self.functions.clamped_mul)(gate, up, alpha, limit) }
     }
 
     /// x = e^x / Σ e^x, computed from the largest down so that it cannot overflow. NaN if all of `x` is −∞.

@@ -43,6 +43,6 @@ pub use activations::{ActivationStrip, Activations};
 pub use attention::{Factors, Size};
 pub use codes::codes_scratch_bytes;
 pub use isa::{Isa, Kernels, Product};
-pub use matmul::{MatmulScratch, gated, matmul};
+pub use matmul::{Join, MatmulScratch, Unit, gated, matmul, unit};
 pub use product::Compute;
 pub use threads::Threads;

@@ -21,6 +21,8 @@ pub struct MatmulScratch {
     codes: CodesScratch,
     /// The hidden units of `gated`, [tokens, rows of gate].
     hidden: Vec<f32>,
+    /// Where the up projections of `unit` wait for their gates, likewise.
+    ups: Vec<f32>,
 }
 
 impl MatmulScratch {
@@ -55,10 +57,83 @@ pub fn gated(
         "gate {gate:?}, up {up:?} and down {down:?} make a gated unit"
     );
     let tokens = x.len() / gate.cols().max(1);
-    let MatmulScratch { rows, codes, hidden } = scratch;
+    let MatmulScratch { rows, codes, hidden, .. } = scratch;
     let hidden = grown(hidden, tokens * gate.rows(), 0.0);
     product(compute, Weights { w: gate, up: Some(up) }, x, hidden, rows, codes);
     product(compute, Weights { w: down, up: None }, hidden, out, rows, codes);
+}
+
+/// A feed-forward unit other than that of [`gated`].
+#[derive(Clone, Copy)]
+pub struct Unit<'a> {
+    /// Gate, up and down, in shapes as [`gated`] takes them.
+    pub matrices: [Matrix<'a>; 3],
+    /// What is added to the answers of each, one number a row.
+    pub biases: Option<[&'a [f32]; 3]>,
+    /// How gate and up are joined: over the rows of one token, the gate's being overwritten.
+    pub join: Join,
+}
+
+/// How gate and up are joined.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Join {
+    /// [`Kernels::silu_mul`](crate::Kernels::silu_mul).
+    Silu,
+    /// [`Kernels::clamped_mul`](crate::Kernels::clamped_mul).
+    Clamped {
+        /// How steep the sigmoid is.
+        alpha: f32,
+        /// What is clamped to.
+        limit: f32,
+    },
+}
+
+/// [`gated`] with biases, and another way to join. Keeps another tokens × (rows of gate) floats.
+///
+/// # Panics
+/// When the shapes do not agree.
+pub fn unit(compute: &Compute<'_>, x: &[f32], unit: Unit<'_>, out: &mut [f32], scratch: &mut MatmulScratch) {
+    let Unit { matrices: [gate, up, down], biases, join } = unit;
+    if (biases, join) == (None, Join::Silu) {
+        return gated(compute, x, unit.matrices, out, scratch);
+    }
+    let tokens = x.len() / gate.cols().max(1);
+    let inner = gate.rows();
+    let MatmulScratch { rows, codes, hidden, ups } = scratch;
+    let hidden = grown(hidden, tokens * inner, 0.0);
+    let ups = grown(ups, tokens * inner, 0.0);
+    product(compute, Weights { w: gate, up: None }, x, hidden, rows, codes);
+    product(compute, Weights { w: up, up: None }, x, ups, rows, codes);
+    let kernels = compute.kernels;
+    if let Some([gate, up, _]) = biases {
+        each_row(compute, hidden, inner, &|_, row| kernels.add(gate, row));
+        each_row(compute, ups, inner, &|_, row| kernels.add(up, row));
+    }
+    let ups = &*ups;
+    each_row(compute, hidden, inner, &|token, row| {
+        let up = &ups[token * inner..][..inner];
+        match join {
+            Join::Silu => kernels.silu_mul(row, up),
+            Join::Clamped { alpha, limit } => kernels.clamped_mul(row, up, alpha, limit),
+        }
+    });
+    product(compute, Weights { w: down, up: None }, hidden, out, rows, codes);
+    if let Some([_, _, down]) = biases {
+        each_row(compute, out, down.len(), &|_, row| kernels.add(down, row));
+    }
+}
+
+/// Calls `work` with each row of `values` and its number; on other threads, too, when there are several.
+fn each_row(
+    compute: &Compute<'_>,
+    values: &mut [f32],
+    cols: usize,
+    work: &(dyn Fn(usize, &mut [f32]) + Sync),
+) {
+    if values.len() == cols {
+        return work(0, values);
+    }
+    compute.threads.for_chunks(values, cols, work);
 }
 
 /// Checks the shapes, and chooses between codes and floats.

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-use kernels::{ActivationStrip, Activations, Compute, Isa, Kernels, MatmulScratch, Threads, gated, matmul};
+use kernels::{
+    ActivationStrip, Activations, Compute, Isa, Join, Kernels, MatmulScratch, Threads, Unit, gated, matmul,
+    unit,
+};
 use quant::{Encoded, Matrix, Quant};
 
 const BOTH: [Activations; 2] = [Activations::F32, Activations::Int8];
@@ -194,6 +197,45 @@ fn the_gated_unit_is_its_three_products() {
                     assert_eq!(bits(&out), expected, "{place}");
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn a_unit_adds_its_biases_and_clamps() {
+    let (hidden, inner, limit) = (64, 96, 0.4);
+    let up = Weight::new(Quant::Q8_0, 2 * inner, hidden, 0.3);
+    let down = Weight::new(Quant::Mxfp4G32, hidden, inner, 0.7);
+    let [gates, ups] = up.matrix().alternating();
+    let biases = [wave(inner, 0.9), wave(inner, 1.9), wave(hidden, 2.9)];
+    let add = |values: &mut [f32], bias: &[f32]| {
+        values
+            .chunks_exact_mut(bias.len())
+            .flat_map(|row| row.iter_mut().zip(bias))
+            .for_each(|(x, b)| *x += b);
+    };
+    for (tokens, activations) in [1, 3, 30].into_iter().flat_map(|tokens| BOTH.map(|by| (tokens, by))) {
+        let x = wave(tokens * hidden, 0.1);
+        let both = plain_matmul(up.matrix(), &x, activations);
+        let by_turns = |first: usize| both.iter().skip(first).step_by(2).copied().collect::<Vec<f32>>();
+        let (mut g, mut u) = (by_turns(0), by_turns(1));
+        add(&mut g, &biases[0]);
+        add(&mut u, &biases[1]);
+        assert!(g.iter().any(|g| *g > limit) && u.iter().any(|u| u.abs() > limit));
+        Kernels::for_isa(Isa::Scalar).unwrap().clamped_mul(&mut g, &u, 1.702, limit);
+        let mut expected = plain_matmul(down.matrix(), &g, activations);
+        add(&mut expected, &biases[2]);
+        for (kernels, threads) in tables().into_iter().flat_map(|table| [(table, 1), (table, 3)]) {
+            let threads = Threads::new(threads).unwrap();
+            let compute = Compute { kernels, threads: &threads, activations };
+            let mut out = vec![f32::NAN; tokens * hidden];
+            let unit_of = Unit {
+                matrices: [gates, ups, down.matrix()],
+                biases: Some([&biases[0], &biases[1], &biases[2]]),
+                join: Join::Clamped { alpha: 1.702, limit },
+            };
+            unit(&compute, &x, unit_of, &mut out, &mut MatmulScratch::new());
+            assert_eq!(bits(&out), bits(&expected), "{tokens} tokens, {}", kernels.isa.name());
         }
     }
 }

@@ -22,12 +22,17 @@ enum Part {
     Shape,
 }
 
-/// Name endings of the tensors a packed weight is published as (compressed-tensors; DeepSeek's FP8).
-const ENDINGS: &[(&str, Part)] = &[
-    (".weight_packed", Part::Values),
-    (".weight_scale", Part::Scales),
-    (".weight_scale_inv", Part::Scales),
-    (".weight_shape", Part::Shape),
+/// Name endings of the tensors a packed weight is published as (compressed-tensors; DeepSeek's FP8; gpt-oss, in both
+/// layouts), and what the weight's own name ends with.
+const ENDINGS: &[(&str, &str, Part)] = &[
+    (".weight_packed", ".weight", Part::Values),
+    (".weight_scale", ".weight", Part::Scales),
+    (".weight_scale_inv", ".weight", Part::Scales),
+    (".weight_shape", ".weight", Part::Shape),
+    ("_blocks", "", Part::Values),
+    ("_scales", "", Part::Scales),
+    (".blocks", "", Part::Values),
+    (".scales", "", Part::Scales),
 ];
 
 /// What each tensor is for, and the parts of each weight. An unknown tensor is an error.
@@ -59,9 +64,9 @@ pub(crate) fn claim(checkpoint: &Checkpoint, names: &Names) -> Result<(Vec<Claim
 
 fn claim_one(format: Format, names: &Names, name: &str) -> (Claim, Part) {
     if format == Format::Safetensors {
-        for (ending, part) in ENDINGS {
+        for (ending, own, part) in ENDINGS {
             if let Some(stem) = name.strip_suffix(ending) {
-                return (names.claim(&format!("{stem}.weight")), *part);
+                return (names.claim(&format!("{stem}{own}")), *part);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base::{Error, ExpertId, ExpertKey, Extent, LayerId, Quoted, Result};
 use quant::Quant;
-use spec::{ExpertPart, ModelSpec, Names, Role};
+use spec::{ExpertPart, ModelSpec, Moe, Names, Role};
 
 use crate::{Stored, err_extra, err_missing};
 
@@ -13,7 +13,10 @@ use crate::{Stored, err_extra, err_missing};
 pub struct LayerExperts {
     /// Gate, up and down, in this order.
     pub matrices: [ExpertMatrix; 3],
-    /// Per expert: gate values, [gate scales], up values, [up scales], down values, [down scales].
+    /// The rows of gate and up take turns in one piece.
+    pub alternating: bool,
+    /// Per expert: gate values, [gate scales], up values, [up scales], down values, [down scales]; without those of up
+    /// where they are the gate's.
     extents: Vec<Extent>,
     count: usize,
 }
@@ -67,11 +70,11 @@ pub(crate) fn collect(
         let id = LayerId(index as u32);
         layers.push(match layer.moe() {
             None => None,
-            Some(moe) => Some(collect_layer(stored, id, moe.experts, names)?),
+            Some(moe) => Some(collect_layer(stored, id, moe, names)?),
         });
     }
     // Stacked and single at once, or of a layer without experts.
-    match stored.iter().find(|(role, _)| matches!(role, Role::Expert(..) | Role::Stack(..))) {
+    match stored.iter().find(|(role, _)| is_routed(role)) {
         Some((role, extra)) => Err(err_extra(&extra.name, *role)),
         None => Ok(layers),
     }
@@ -80,51 +83,97 @@ pub(crate) fn collect(
 fn collect_layer(
     stored: &mut BTreeMap<Role, Stored>,
     layer: LayerId,
-    count: usize,
+    moe: &Moe,
     names: &Names,
 ) -> Result<LayerExperts> {
-    let stacked = ExpertPart::ALL.iter().any(|part| stored.contains_key(&Role::Stack(layer, *part)));
+    let Moe { experts: count, alternating, .. } = *moe;
     let mut matrices: Option<[ExpertMatrix; 3]> = None;
     let mut extents = Vec::new();
-    let mut stacks = Vec::new();
-    if stacked {
-        for part in ExpertPart::ALL {
-            let role = Role::Stack(layer, part);
-            stacks.push(stored.remove(&role).ok_or_else(|| err_missing(role, names))?);
-        }
-    }
+    let stacks = take_stacks(stored, layer, alternating, names)?;
     for expert in 0..count {
         let mut parts = Vec::with_capacity(3);
         for (place, part) in ExpertPart::ALL.into_iter().enumerate() {
             let role = Role::Expert(ExpertKey { layer, expert: ExpertId(expert as u32) }, part);
             parts.push(match stacks.get(place) {
-                Some(stack) => slice(stack, expert, count)?,
+                Some(stack) => stack.slice(expert, count)?,
                 None => stored.remove(&role).ok_or_else(|| err_missing(role, names))?,
             });
         }
-        let shapes = [shape(&parts[0]), shape(&parts[1]), shape(&parts[2])];
+        let mut shapes = [shape(&parts[0]), shape(&parts[1]), shape(&parts[2])];
+        if alternating {
+            shapes[..2].iter_mut().for_each(|matrix| matrix.rows /= 2);
+            parts.remove(1);
+        }
         if *matrices.get_or_insert(shapes) != shapes {
             return Err(err_uneven(&parts[0].name));
         }
         extents.extend(parts.iter().flat_map(|part| std::iter::once(part.values).chain(part.scales)));
     }
     let matrices = matrices.ok_or_else(|| Error::corrupt(format!("layer {} has no experts", layer.0)))?;
-    Ok(LayerExperts { matrices, extents, count })
+    Ok(LayerExperts { matrices, alternating, extents, count })
 }
 
-/// Expert `index` of a stack of `count`: stacks are contiguous, and stored without scales of their own.
-fn slice(stack: &Stored, index: usize, count: usize) -> Result<Stored> {
-    let len = stack.values.len / count as u64;
-    let whole =
-        stack.scales.is_none() && stack.rows.is_multiple_of(count) && len * count as u64 == stack.values.len;
-    if !whole {
-        return Err(Error::unsupported(format!(
-            "tensor {} cannot be cut into {count} experts",
-            Quoted(&stack.name)
-        )));
+/// Whether a weight is part of routed experts.
+pub(crate) fn is_routed(role: &Role) -> bool {
+    matches!(role, Role::Expert(..) | Role::Stack(..) | Role::JointStack(_))
+}
+
+/// One matrix of every expert of a layer: the whole rows of each in a tensor, or half of them.
+struct Stack {
+    stored: Stored,
+    /// Which half, where the tensor holds gates and ups.
+    half: Option<u64>,
+}
+
+/// Gate, up and down as stacks; none when each expert has tensors of its own.
+fn take_stacks(
+    stored: &mut BTreeMap<Role, Stored>,
+    layer: LayerId,
+    alternating: bool,
+    names: &Names,
+) -> Result<Vec<Stack>> {
+    let roles = ExpertPart::ALL.map(|part| Role::Stack(layer, part));
+    let joint = Role::JointStack(layer);
+    if !roles.iter().chain([&joint]).any(|role| stored.contains_key(role)) {
+        return Ok(Vec::new());
     }
-    let values = Extent { offset: stack.values.offset + index as u64 * len, len, ..stack.values };
-    Ok(Stored { name: stack.name.clone(), rows: stack.rows / count, values, ..*stack })
+    let mut take = |role: Role| stored.remove(&role).ok_or_else(|| err_missing(role, names));
+    let [gate, up, down] = roles;
+    // A family that calls the joint one by a name has no other.
+    if names.name(joint).is_some() {
+        let both = take(joint)?;
+        let half = |half| Stack { stored: both.clone(), half: Some(half).filter(|_| !alternating) };
+        return Ok(vec![half(0), half(1), Stack { stored: take(down)?, half: None }]);
+    }
+    [gate, up, down].into_iter().map(|role| Ok(Stack { stored: take(role)?, half: None })).collect()
+}
+
+impl Stack {
+    /// Expert `index` of `count`: stacks are contiguous, and so are their scales.
+    fn slice(&self, index: usize, count: usize) -> Result<Stored> {
+        let Self { stored, half } = self;
+        let pieces = if half.is_some() { 2 * count } else { count };
+        let planes = stored.quant.plane_bytes(stored.rows / pieces, stored.cols)?;
+        let whole = |part: usize, extent: Option<Extent>| {
+            (part * pieces) as u64 == extent.map_or(0, |extent| extent.len)
+        };
+        if !(stored.rows.is_multiple_of(pieces)
+            && whole(planes.values, Some(stored.values))
+            && whole(planes.scales, stored.scales))
+        {
+            return Err(Error::unsupported(format!(
+                "tensor {} cannot be cut into {count} experts",
+                Quoted(&stored.name)
+            )));
+        }
+        let at = half.map_or(index as u64, |half| 2 * index as u64 + half);
+        let cut = |extent: Extent| {
+            let len = extent.len / pieces as u64;
+            Extent { offset: extent.offset + at * len, len, ..extent }
+        };
+        let (values, scales) = (cut(stored.values), stored.scales.map(cut));
+        Ok(Stored { name: stored.name.clone(), rows: stored.rows / pieces, values, scales, ..*stored })
+    }
 }
 
 fn shape(stored: &Stored) -> ExpertMatrix {

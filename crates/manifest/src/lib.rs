@@ -133,8 +133,7 @@ fn check_trunk(stored: &BTreeMap<Role, Stored>, spec: &ModelSpec, names: &Names)
     if let Some(missing) = wanted.iter().find(|role| !stored.contains_key(role)) {
         return Err(err_missing(*missing, names));
     }
-    let routed = |role: &Role| matches!(role, Role::Expert(..) | Role::Stack(..));
-    match stored.iter().find(|(role, _)| !wanted.contains(role) && !routed(role)) {
+    match stored.iter().find(|(role, _)| !wanted.contains(role) && !experts::is_routed(role)) {
         Some((role, stored)) => Err(err_extra(&stored.name, *role)),
         None => Ok(()),
     }

@@ -16,7 +16,9 @@ pub(crate) fn check(checkpoint: &Checkpoint) -> Result<()> {
     match quantization.text_or("quant_method", "")? {
         "fp8" => fp8(quantization),
         "compressed-tensors" => compressed_tensors(quantization),
-        _ => Err(quantization.err_implemented("quant_method", "fp8 or compressed-tensors")),
+        // Only says what is not quantized.
+        "mxfp4" => Ok(()),
+        _ => Err(quantization.err_implemented("quant_method", "fp8, mxfp4 or compressed-tensors")),
     }
 }
 

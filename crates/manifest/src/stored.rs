@@ -71,6 +71,10 @@ fn resolve(
             let scales = (Element::Weight(Quant::BF16), vec![rows, cols / GROUP]);
             (Quant::Int4G32, vec![rows, cols / 8], Some(scales))
         }
+        Element::U8 if values.name.ends_with("blocks") && cols % GROUP == 0 => {
+            let groups = [&shape[..shape.len() - 1], &[cols / GROUP]].concat();
+            (Quant::Mxfp4G32, [&groups[..], &[GROUP / 2]].concat(), Some((Element::U8, groups)))
+        }
         Element::U8 if values.name.ends_with("_packed") && cols % GROUP == 0 => {
             (Quant::Mxfp4G32, vec![rows, cols / 2], Some((Element::U8, vec![rows, cols / GROUP])))
         }

@@ -22,6 +22,7 @@ const FAMILIES: &[&str] = &[
     "../olmoe/plain/model.gguf",
     "../qwen3/plain/model.gguf",
     "../llama/plain/model.gguf",
+    "../gpt_oss/plain/model.gguf",
 ];
 
 /// Writes a GGUF fixture again after `change`, with tensors of zeros, and says why it is refused.

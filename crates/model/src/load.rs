@@ -89,6 +89,7 @@ impl Loader<'_> {
             key: self.linear(id, W::Key, W::KeyBias)?,
             value: self.linear(id, W::Value, W::ValueBias)?,
             norms,
+            sinks: self.optional(Role::Layer(id, W::Sinks))?,
             eps: self.manifest.spec.norm_eps,
             out: self.linear(id, W::MixerOut, W::MixerOutBias)?,
         })
@@ -123,13 +124,48 @@ impl Loader<'_> {
             return Ok(Ffn::Dense(self.gated(id, [W::Gate, W::Up, W::Down])?));
         };
         let shared = [W::SharedGate, W::SharedUp, W::SharedDown];
-        Ok(Ffn::Moe(Moe {
+        Ok(Ffn::Moe(Box::new(Moe {
             rule: moe.router.clone(),
-            router: self.of(id, W::Router)?,
+            router: self.linear(id, W::Router, W::LogitBias)?,
             bias: self.optional(Role::Layer(id, W::RouterBias))?,
             shared: if moe.shared_inner > 0 { Some(self.gated(id, shared)?) } else { None },
+            gate: moe.gate,
+            biases: self.expert_biases(id, moe)?,
             matrices: experts.matrices,
-        }))
+            alternating: experts.alternating,
+        })))
+    }
+
+    /// Of gate, up and down.
+    fn expert_biases(&mut self, id: LayerId, moe: &spec::Moe) -> Result<Option<[Weight; 3]>> {
+        if !moe.biases {
+            return Ok(None);
+        }
+        let down = self.of(id, W::DownBiases)?;
+        if !moe.alternating {
+            return Ok(Some([self.of(id, W::GateBiases)?, self.of(id, W::UpBiases)?, down]));
+        }
+        let [gate, up] = self.alternating_columns(Role::Layer(id, W::GateUpBiases))?;
+        Ok(Some([gate, up, down]))
+    }
+
+    /// The even columns and the odd ones, as weights of their own.
+    fn alternating_columns(&mut self, role: Role) -> Result<[Weight; 2]> {
+        let Some(stored) = self.manifest.stored(role) else { return Err(err_missing(role)) };
+        let bytes = self.bytes(stored.values)?;
+        let width = bytes.len() / (stored.rows * stored.cols).max(1);
+        let plain = stored.quant.block_len() == 1 && stored.scales.is_none();
+        if !plain || !stored.cols.is_multiple_of(2) {
+            let found = format!("it is stored as {}; expected plain numbers", stored.quant);
+            return Err(Error::unsupported(found)).within(|| format!("tensor {}", stored.name));
+        }
+        let every_other = |first: usize| -> Vec<u8> {
+            bytes.chunks_exact(width).skip(first).step_by(2).flatten().copied().collect()
+        };
+        let place = |first| {
+            self.backend.place(stored.quant, stored.rows, stored.cols / 2, every_other(first), Vec::new())
+        };
+        Ok([place(0)?, place(1)?])
     }
 
     fn gated(&mut self, id: LayerId, [gate, up, down]: [W; 3]) -> Result<Gated> {
@@ -146,7 +182,7 @@ impl Loader<'_> {
     }
 
     fn weight(&mut self, role: Role) -> Result<Weight> {
-        self.optional(role)?.ok_or_else(|| Error::corrupt(format!("the model has no {role}")))
+        self.optional(role)?.ok_or_else(|| err_missing(role))
     }
 
     fn optional(&mut self, role: Role) -> Result<Option<Weight>> {
@@ -169,4 +205,8 @@ impl Loader<'_> {
         (self.read)(extent, &mut bytes)?;
         Ok(bytes)
     }
+}
+
+fn err_missing(role: Role) -> Error {
+    Error::corrupt(format!("the model has no {role}"))
 }

@@ -31,7 +31,7 @@ pub fn scratch_bytes(spec: &ModelSpec, pass: &PassSize) -> u64 {
         .map(|layer| mixer(&layer.mixer, pass).max(feed_forward(&layer.ffn, spec.hidden, tokens)));
     let head = HEAD_ROWS.min(tokens) * (2 * spec.hidden + 2 * spec.vocab);
     // What products keep from one to the next: the inner rows of gated networks, and what each thread spells out.
-    let inner = tokens * spec.layers.iter().map(|layer| inner_width(&layer.ffn)).max().unwrap_or(0);
+    let inner = tokens * spec.layers.iter().map(|layer| inner_numbers(&layer.ffn)).max().unwrap_or(0);
     let row = 2 * widest_row(spec); // of gate and of up
     let spelled = pass.threads * SPELLED.min(SPELLED_ROWS * row).max(row);
     let numbers = residual + inner + spelled + widest.max().unwrap_or(0).max(head);
@@ -49,6 +49,14 @@ fn inner_width(ffn: &Ffn) -> usize {
     match ffn {
         Ffn::Dense { inner } => *inner,
         Ffn::Moe(moe) => moe.inner.max(moe.shared_inner),
+    }
+}
+
+/// What a product keeps of the inner row of a token: twice as much where gate and up are joined after biases.
+fn inner_numbers(ffn: &Ffn) -> usize {
+    match ffn {
+        Ffn::Moe(moe) if moe.biases => moe.shared_inner.max(2 * moe.inner),
+        _ => inner_width(ffn),
     }
 }
 

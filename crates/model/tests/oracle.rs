@@ -13,6 +13,7 @@ fn logits_equal_the_published_ones_at_every_position() {
         let mut rig = Rig::open(&path, &RigOptions::default()).unwrap();
         let logits = rig.prefill(&oracle.tokens, 512).unwrap();
         let error = relative_error(&logits, &oracle.logits);
+        println!("{error:.1e} {}", path.display());
         assert!(error <= LOGITS_TOLERANCE, "{}: {error:e}", path.display());
         let rows = logits.chunks_exact(oracle.vocab()).zip(oracle.logits.chunks_exact(oracle.vocab()));
         for (position, (found, expected)) in rows.enumerate() {

@@ -20,6 +20,9 @@ pub struct Matrix<'a> {
     scale_row_bytes: usize,
     /// Rows one row of scales covers.
     rows_per_scale: usize,
+    /// The first row among those in the bytes, and how many it is to the next.
+    first: usize,
+    step: usize,
 }
 
 impl<'a> Matrix<'a> {
@@ -38,6 +41,22 @@ impl<'a> Matrix<'a> {
             row_bytes: quant.row_bytes(cols)?,
             scale_row_bytes: quant.scale_row_bytes(cols),
             rows_per_scale: quant.format().scales.as_ref().map_or(1, |scales| scales.rows),
+            first: 0,
+            step: 1,
+        })
+    }
+
+    /// The even rows and the odd ones, of a matrix that holds two by turns.
+    ///
+    /// # Panics
+    /// When the number of rows is odd.
+    pub fn alternating(self) -> [Self; 2] {
+        assert!(self.rows.is_multiple_of(2), "two matrices of {} rows", self.rows);
+        [0, 1].map(|place| Self {
+            rows: self.rows / 2,
+            first: self.first + place * self.step,
+            step: 2 * self.step,
+            ..self
         })
     }
 
@@ -63,6 +82,7 @@ impl<'a> Matrix<'a> {
     #[inline]
     pub fn row(&self, row: usize) -> Row<'a> {
         assert!(row < self.rows, "row {row} of {}", self.rows);
+        let row = self.first + row * self.step;
         let scale_row = row / self.rows_per_scale;
         Row {
             values: &self.values[row * self.row_bytes..][..self.row_bytes],

@@ -135,3 +135,20 @@ fn what_cannot_be_a_matrix_is_refused_with_the_reason() {
         assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Corrupt, message));
     }
 }
+
+#[test]
+fn two_matrices_that_take_turns_are_told_apart() {
+    let planes = Quant::Mxfp4G32.plane_bytes(6, 64).expect("whole groups");
+    let values: Vec<u8> = (0..planes.values).map(|i| i as u8).collect();
+    let scales: Vec<u8> = (0..planes.scales).map(|i| 100 + i as u8).collect();
+    let whole = Matrix::new(Quant::Mxfp4G32, 6, 64, &values, &scales).expect("planes of that size");
+    let [even, odd] = whole.alternating();
+    for row in 0..3 {
+        for (half, place) in [(even, 2 * row), (odd, 2 * row + 1)] {
+            assert_eq!((half.rows(), half.cols()), (3, 64));
+            assert_eq!(half.row(row).values, whole.row(place).values);
+            assert_eq!(half.row(row).scales, whole.row(place).scales);
+        }
+    }
+    assert!(std::panic::catch_unwind(|| even.row(3)).is_err());
+}

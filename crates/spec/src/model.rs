@@ -79,6 +79,8 @@ pub struct Gqa {
     pub input_bias: bool,
     /// The output projection has a bias.
     pub output_bias: bool,
+    /// Every head has a sink: a score that takes its share of the softmax and adds nothing.
+    pub sinks: bool,
     /// Tokens that a token sees at most, itself among them; `None` sees all before it.
     pub window: Option<usize>,
     /// The rotation, of the first `rope.dims` columns of each head.
@@ -284,8 +286,28 @@ pub struct Moe {
     pub inner: usize,
     /// Inner width of the shared experts taken together; 0 when there are none.
     pub shared_inner: usize,
+    /// How a routed expert's gate meets its up projection.
+    pub gate: Gate,
+    /// All three matrices of routed experts have biases, which stay resident.
+    pub biases: bool,
+    /// The rows of gates and ups are stored by turns in one stack, gate first, and so are their biases.
+    pub alternating: bool,
     /// How experts are chosen and weighed.
     pub router: Router,
+}
+
+/// How the gate of a feed-forward network meets its up projection.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Gate {
+    /// `silu(gate) * up`.
+    Silu,
+    /// `gate * sigmoid(alpha * gate) * (up + 1)`, the gate at most `limit` and `up` within it either way.
+    Clamped {
+        /// How steep the sigmoid is.
+        alpha: f32,
+        /// What is clamped to.
+        limit: f32,
+    },
 }
 
 /// How a token's experts are chosen and weighed.
@@ -293,6 +315,8 @@ pub struct Moe {
 pub struct Router {
     /// Experts a token uses.
     pub top_k: usize,
+    /// The logits have a learned bias.
+    pub logit_bias: bool,
     /// From logits to scores.
     pub score: Score,
     /// A learned bias is added to the scores for the choice, and for the choice only.

@@ -64,6 +64,7 @@ impl Names {
         let (slot, layer, expert) = match role {
             Role::Layer(layer, weight) => (Slot::Layer(weight), layer.0, 0),
             Role::Stack(layer, part) => (Slot::Stack(part), layer.0, 0),
+            Role::JointStack(layer) => (Slot::JointStack, layer.0, 0),
             Role::Expert(key, part) => (Slot::Expert(part), key.layer.0, key.expert.0),
             whole => (Slot::Model(whole), 0, 0),
         };
@@ -88,6 +89,7 @@ impl Names {
             (Some(Slot::Model(role)), []) => Claim::Role(*role),
             (Some(Slot::Layer(weight)), [layer]) => Claim::Role(Role::Layer(LayerId(*layer), *weight)),
             (Some(Slot::Stack(part)), [layer]) => Claim::Role(Role::Stack(LayerId(*layer), *part)),
+            (Some(Slot::JointStack), [layer]) => Claim::Role(Role::JointStack(LayerId(*layer))),
             (Some(Slot::Expert(part)), [layer, expert]) => {
                 Claim::Role(Role::Expert(ExpertKey::new(*layer, *expert), *part))
             }

@@ -23,6 +23,9 @@ pub enum Role {
     Expert(ExpertKey, ExpertPart),
     /// One matrix of every routed expert of a layer, stacked: `[experts, rows, cols]`.
     Stack(LayerId, ExpertPart),
+    /// Gate and up of every routed expert of a layer, stacked: `[experts, 2 * inner, hidden]`, gate rows first or
+    /// by turns.
+    JointStack(LayerId),
 }
 
 /// A weight every token of a layer needs.
@@ -66,6 +69,8 @@ pub enum LayerWeight {
     MixerOut,
     /// Bias of the output projection of the mixer, `[hidden]`.
     MixerOutBias,
+    /// Sinks, `[heads]`.
+    Sinks,
     /// Gate of a dense feed-forward network, `[inner, hidden]`.
     Gate,
     /// Up projection of a dense feed-forward network, `[inner, hidden]`.
@@ -76,6 +81,16 @@ pub enum LayerWeight {
     Router,
     /// Bias on the router's scores for the choice of experts, `[experts]`.
     RouterBias,
+    /// Bias of the router's logits, `[experts]`.
+    LogitBias,
+    /// Biases of routed experts' gates, `[experts, inner]`.
+    GateBiases,
+    /// Biases of routed experts' up projections, `[experts, inner]`.
+    UpBiases,
+    /// Both, in turns: `[experts, 2 * inner]`.
+    GateUpBiases,
+    /// Biases of routed experts' down projections, `[experts, hidden]`.
+    DownBiases,
     /// Gate of the shared experts, `[shared_inner, hidden]`.
     SharedGate,
     /// Up projection of the shared experts, `[shared_inner, hidden]`.
@@ -111,6 +126,8 @@ pub enum Slot {
     Expert(ExpertPart),
     /// A stacked matrix of the layer the name tells.
     Stack(ExpertPart),
+    /// The stacked gates and ups of the layer the name tells.
+    JointStack,
 }
 
 impl ModelSpec {
@@ -130,6 +147,10 @@ impl ModelSpec {
                 let moe = layer(id)?.moe()?;
                 let [rows, cols] = moe.shape(part, self.hidden);
                 Some(vec![moe.experts, rows, cols])
+            }
+            Role::JointStack(id) => {
+                let moe = layer(id)?.moe()?;
+                Some(vec![moe.experts, 2 * moe.inner, self.hidden])
             }
         }
     }
@@ -173,6 +194,12 @@ impl LayerSpec {
             Ffn::Moe(moe) => {
                 weights.push(W::Router);
                 weights.extend(moe.router.bias.then_some(W::RouterBias));
+                weights.extend(moe.router.logit_bias.then_some(W::LogitBias));
+                weights.extend_from_slice(match (moe.biases, moe.alternating) {
+                    (false, _) => &[],
+                    (true, false) => &[W::GateBiases, W::UpBiases, W::DownBiases],
+                    (true, true) => &[W::GateUpBiases, W::DownBiases],
+                });
                 if moe.shared_inner > 0 {
                     weights.extend([W::SharedGate, W::SharedUp, W::SharedDown]);
                 }
@@ -192,6 +219,10 @@ impl LayerSpec {
             },
             W::Router => Some(vec![self.moe()?.experts, hidden]),
             W::RouterBias => self.moe().filter(|moe| moe.router.bias).map(|moe| vec![moe.experts]),
+            W::LogitBias => self.moe().filter(|moe| moe.router.logit_bias).map(|moe| vec![moe.experts]),
+            W::GateBiases | W::UpBiases | W::GateUpBiases | W::DownBiases => {
+                self.moe()?.bias_shape(weight, hidden)
+            }
             W::SharedGate | W::SharedUp | W::SharedDown => {
                 let inner = self.moe()?.shared_inner;
                 let shape = if weight == W::SharedDown { vec![hidden, inner] } else { vec![inner, hidden] };
@@ -214,6 +245,7 @@ impl Gqa {
             weights.extend([W::QueryBias, W::KeyBias, W::ValueBias]);
         }
         weights.extend(self.output_bias.then_some(W::MixerOutBias));
+        weights.extend(self.sinks.then_some(W::Sinks));
         weights
     }
 
@@ -235,6 +267,7 @@ impl Gqa {
             W::KeyNorm => norm(keys),
             W::MixerOut => Some(vec![hidden, queries]),
             W::MixerOutBias => self.output_bias.then(|| vec![hidden]),
+            W::Sinks => self.sinks.then(|| vec![self.heads]),
             _ => None,
         }
     }
@@ -284,11 +317,25 @@ impl Moe {
     }
 }
 
+impl Moe {
+    fn bias_shape(&self, weight: LayerWeight, hidden: usize) -> Option<Vec<usize>> {
+        use LayerWeight as W;
+        let width = match weight {
+            W::GateBiases | W::UpBiases if !self.alternating => self.inner,
+            W::GateUpBiases if self.alternating => 2 * self.inner,
+            W::DownBiases => hidden,
+            _ => return None,
+        };
+        self.biases.then(|| vec![self.experts, width])
+    }
+}
+
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Role::Layer(layer, weight) => write!(f, "{weight:?} of layer {}", layer.0),
             Role::Expert(key, part) => write!(f, "{part:?} of {key}"),
+            Role::JointStack(layer) => write!(f, "Gate and Up of all experts of layer {}", layer.0),
             Role::Stack(layer, part) => write!(f, "{part:?} of all experts of layer {}", layer.0),
             whole => write!(f, "{whole:?}"),
         }

@@ -28,7 +28,7 @@ pub fn fixture(name: &str) -> PathBuf {
 }
 
 /// Folders of fixtures, by family.
-pub const FAMILIES: &[&str] = &["deepseek_v3", "qwen3_moe", "qwen3", "mixtral", "llama", "olmoe"];
+pub const FAMILIES: &[&str] = &["deepseek_v3", "qwen3_moe", "qwen3", "mixtral", "llama", "olmoe", "gpt_oss"];
 
 /// Every checkpoint of the fixtures, with what it must answer.
 pub fn checkpoints() -> Vec<(PathBuf, Oracle)> {
@@ -44,7 +44,7 @@ pub fn checkpoints() -> Vec<(PathBuf, Oracle)> {
             }
         }
     }
-    assert!(all.len() >= 36, "fixtures are missing: {} checkpoints", all.len());
+    assert!(all.len() >= 38, "fixtures are missing: {} checkpoints", all.len());
     all
 }
 

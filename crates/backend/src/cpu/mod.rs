@@ -7,14 +7,15 @@ mod attention;
 use std::ops::Range;
 use std::sync::Mutex;
 
-use base::{Error, Result, TokenId};
-use kernels::{Activations, Compute, Kernels, MatmulScratch, Threads};
+use base::{Error, ExpertId, Result, TokenId};
+use kernels::{Activations, Compute, Join, Kernels, MatmulScratch, Threads, Unit};
 use quant::{Matrix, Quant};
-use spec::{RopePairs, Router, Score};
+use spec::{Gate, RopePairs, Router, Score};
 
 use crate::routing::choose;
 use crate::{
-    Backend, GroupedQuery, Heads, KvRows, LatentQuery, Precision, Rotation, Routing, Tensor, Use, Weight,
+    Backend, Expert, GroupedQuery, Heads, KvRows, LatentQuery, Precision, Rotation, Routing, Tensor, Use,
+    Weight,
 };
 pub use attention::{grouped_scratch_bytes, latent_scratch_bytes};
 use memory::{host, host_mut, matrix, tensor, vector, weight};
@@ -65,6 +66,13 @@ impl Cpu {
         let mut out = vec![0.0; x.len() / gate.cols() * down.rows()];
         kernels::gated(&self.compute(), x, matrices, &mut out, &mut self.scratch());
         out
+    }
+
+    /// The biases of one expert.
+    fn bias(&self, biases: &Weight, expert: ExpertId) -> Vec<f32> {
+        let mut row = vec![0.0; biases.cols];
+        self.kernels.dequantize(biases.quant, matrix(biases).row(expert.0 as usize), &mut row);
+        row
     }
 
     /// The verbs are called by one thread at a time; a second caller waits.
@@ -268,12 +276,22 @@ impl Backend for Cpu {
         Ok(Routing::new(router.top_k, experts, weights))
     }
 
-    fn expert(&self, parts: &mut Tensor, x: &Tensor, uses: &[Use], expert: [Matrix<'_>; 3]) -> Result<()> {
+    fn expert(&self, parts: &mut Tensor, x: &Tensor, uses: &[Use], expert: &Expert<'_>) -> Result<()> {
         let values = host(x);
         let rows: Vec<f32> =
             uses.iter().flat_map(|one| &values[one.token * x.cols..][..x.cols]).copied().collect();
-        let answers = self.gated_product(&rows, expert);
         let cols = parts.cols;
+        let mut answers = vec![0.0; uses.len() * cols];
+        let biases = expert.biases.map(|all| all.each_ref().map(|biases| self.bias(biases, expert.id)));
+        let unit = Unit {
+            matrices: expert.matrices,
+            biases: biases.as_ref().map(|all| all.each_ref().map(Vec::as_slice)),
+            join: match expert.gate {
+                Gate::Silu => Join::Silu,
+                Gate::Clamped { alpha, limit } => Join::Clamped { alpha, limit },
+            },
+        };
+        kernels::unit(&self.compute(), &rows, unit, &mut answers, &mut self.scratch());
         let parts = host_mut(parts);
         for (one, answer) in uses.iter().zip(answers.chunks_exact(cols)) {
             parts[one.part * cols..][..cols].copy_from_slice(answer);

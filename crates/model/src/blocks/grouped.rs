@@ -14,6 +14,8 @@ pub(crate) struct GroupedAttention {
     pub(crate) value: Linear,
     /// Of queries and of keys.
     pub(crate) norms: Option<[Weight; 2]>,
+    /// Of each head.
+    pub(crate) sinks: Option<Weight>,
     pub(crate) eps: f32,
     pub(crate) out: Linear,
 }
@@ -44,7 +46,10 @@ impl GroupedAttention {
         for (entry, span) in step.entries.iter_mut().zip(&step.spans).filter(|(_, span)| !span.is_empty()) {
             entry.kv.write(backend, index, &rows, span.rows.clone())?;
             let kv = entry.kv.rows(index);
-            backend.grouped_attention(&GroupedQuery { gqa, q: &q, span, kv }, &mut out)?;
+            backend.grouped_attention(
+                &GroupedQuery { gqa, q: &q, span, kv, sinks: self.sinks.as_ref() },
+                &mut out,
+            )?;
         }
         self.out.forward(&out, backend)
     }

@@ -49,7 +49,7 @@ impl Mixer {
 /// What works on each token alone.
 pub(crate) enum Ffn {
     Dense(Gated),
-    Moe(Moe),
+    Moe(Box<Moe>),
 }
 
 impl Ffn {

@@ -1,22 +1,28 @@
 //! A mixture of experts, streamed.
 
-use backend::{Backend, Routing, Tensor, Weight};
+use backend::{Backend, Expert, Routing, Tensor, Weight};
 use base::{ExpertId, LayerId, Result};
 use experts::Lease;
 use manifest::ExpertMatrix;
 use quant::Matrix;
-use spec::Router;
+use spec::{Gate, Router};
 
-use super::Gated;
+use super::{Gated, Linear};
 use crate::step::{Guesser, Step, go_on};
 
 pub(crate) struct Moe {
     pub(crate) rule: Router,
-    pub(crate) router: Weight,
+    pub(crate) router: Linear,
     pub(crate) bias: Option<Weight>,
     pub(crate) shared: Option<Gated>,
+    /// How gate and up of a routed expert meet.
+    pub(crate) gate: Gate,
+    /// Of gate, up and down: a row for every routed expert.
+    pub(crate) biases: Option<[Weight; 3]>,
     /// Gate, up and down of every routed expert, as the files spell them.
     pub(crate) matrices: [ExpertMatrix; 3],
+    /// The rows of gate and up take turns in one piece.
+    pub(crate) alternating: bool,
 }
 
 /// The router of the next layer with experts, applied to the residual stream as it is before this layer has added to
@@ -38,7 +44,7 @@ impl Ahead<'_> {
     fn experts(&self, guesser: Option<Guesser>, backend: &dyn Backend) -> Result<Vec<ExpertId>> {
         let h = backend.rms_norm(self.residual, self.norm, self.eps)?;
         let likeliest = self.moe.route(&h, backend)?.likeliest();
-        Ok(guesser.map_or(likeliest.clone(), |guesser| guesser(self.moe.router.rows, &likeliest)))
+        Ok(guesser.map_or(likeliest.clone(), |guesser| guesser(self.moe.router.weight.rows, &likeliest)))
     }
 }
 
@@ -70,27 +76,37 @@ impl Moe {
         let mut parts = backend.tensor(x.rows * routing.top_k, x.cols)?;
         while let Some(lease) = arrivals.next_ready()? {
             go_on(cancel)?;
-            backend.expert(&mut parts, x, &routing.uses(lease.expert), self.spell(&lease)?)?;
+            let expert = Expert {
+                id: lease.expert,
+                matrices: self.spell(&lease)?,
+                gate: self.gate,
+                biases: self.biases.as_ref(),
+            };
+            backend.expert(&mut parts, x, &routing.uses(lease.expert), &expert)?;
         }
         backend.combine(&mut y, &parts, &routing)?;
         Ok(y)
     }
 
     fn route(&self, x: &Tensor, backend: &dyn Backend) -> Result<Routing> {
-        let logits = backend.matmul(x, &self.router)?;
+        let logits = self.router.forward(x, backend)?;
         backend.route(&logits, self.bias.as_ref(), &self.rule)
     }
 
     /// The three matrices in an expert's bytes.
     fn spell<'a>(&self, lease: &'a Lease) -> Result<[Matrix<'a>; 3]> {
         let mut piece = 0;
-        let mut next = |matrix: &ExpertMatrix| {
+        let mut next = |matrix: &ExpertMatrix, rows: usize| {
             let values = lease.bytes(piece);
             let scales = if matrix.scaled { lease.bytes(piece + 1) } else { &[] };
             piece += 1 + usize::from(matrix.scaled);
-            Matrix::new(matrix.quant, matrix.rows, matrix.cols, values, scales)
+            Matrix::new(matrix.quant, rows, matrix.cols, values, scales)
         };
         let [gate, up, down] = &self.matrices;
-        Ok([next(gate)?, next(up)?, next(down)?])
+        let [gate, up] = match self.alternating {
+            true => next(gate, gate.rows + up.rows)?.alternating(),
+            false => [next(gate, gate.rows)?, next(up, up.rows)?],
+        };
+        Ok([gate, up, next(down, down.rows)?])
     }
 }

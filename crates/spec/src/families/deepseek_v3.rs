@@ -8,7 +8,7 @@ use base::Result;
 use super::{Family, Shapes, layer_count, rotation, tables};
 use crate::names::Table;
 use crate::{
-    Config, Ffn, GroupScore, Groups, LayerSpec, LayerWeight as W, Mixer, Mla, ModelSpec, Moe, Rope,
+    Config, Ffn, Gate, GroupScore, Groups, LayerSpec, LayerWeight as W, Mixer, Mla, ModelSpec, Moe, Rope,
     RopePairs, Router, Score, Skip, Slot, Stretch,
 };
 
@@ -72,6 +72,9 @@ fn read_config(config: Config<'_>) -> Result<ModelSpec> {
             experts: config.size("n_routed_experts")?,
             inner,
             shared_inner: inner * config.size_or("n_shared_experts", 0)?,
+            gate: Gate::Silu,
+            biases: false,
+            alternating: false,
             router,
         },
     }
@@ -83,6 +86,7 @@ fn router_of_v3(config: &Config<'_>) -> Result<Router> {
     config.require("topk_method", "noaux_tc")?;
     Ok(Router {
         top_k: config.size("num_experts_per_tok")?,
+        logit_bias: false,
         score: Score::Sigmoid,
         bias: true,
         // Readers disagree on what these are when they are absent, so they must be told.
@@ -104,6 +108,7 @@ fn router_of_v2(config: &Config<'_>) -> Result<Router> {
     let (count, keep) = (config.size_or("n_group", 1)?, config.size_or("topk_group", 1)?);
     Ok(Router {
         top_k: config.size("num_experts_per_tok")?,
+        logit_bias: false,
         score: Score::Softmax,
         bias: false,
         groups: groups(count, keep, GroupScore::Best).filter(|_| limited),
@@ -189,6 +194,9 @@ fn read_gguf(config: Config<'_>, shapes: Shapes<'_>) -> Result<ModelSpec> {
             experts: config.size("expert_count")?,
             inner,
             shared_inner: inner * config.size_or("expert_shared_count", 0)?,
+            gate: Gate::Silu,
+            biases: false,
+            alternating: false,
             router: router_of_gguf(&config, biased)?,
         },
     }
@@ -212,6 +220,7 @@ fn router_of_gguf(config: &Config<'_>, bias: bool) -> Result<Router> {
     };
     Ok(Router {
         top_k: config.size("expert_used_count")?,
+        logit_bias: false,
         score,
         bias: bias || score == Score::Sigmoid,
         groups: groups(count, keep, group_score),

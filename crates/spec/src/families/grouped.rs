@@ -3,7 +3,7 @@
 use base::Result;
 
 use super::{Shapes, layer_count, rotation};
-use crate::{Config, Ffn, Gqa, LayerSpec, Mixer, ModelSpec, Moe, RopePairs, Router, Score};
+use crate::{Config, Ffn, Gate, Gqa, LayerSpec, Mixer, ModelSpec, Moe, RopePairs, Router, Score};
 
 /// What `config.json` says of attention. Norms of queries and keys are the family's to add.
 pub(super) fn attention_of_config(config: &Config<'_>, pairs: RopePairs) -> Result<Gqa> {
@@ -22,6 +22,7 @@ pub(super) fn attention_of_config(config: &Config<'_>, pairs: RopePairs) -> Resu
         norm: None,
         input_bias: bias,
         output_bias: bias,
+        sinks: false,
         window: Some(window).filter(|window| *window > 0 && told),
         rope: rotation::of_config(config, rotated(config, head)?, pairs, None)?,
     })
@@ -59,6 +60,7 @@ pub(super) fn attention_of_gguf(
         norm: None,
         input_bias: shapes("blk.0.attn_q.bias").is_some(),
         output_bias: shapes("blk.0.attn_output.bias").is_some(),
+        sinks: false,
         window: Some(config.size_or("attention.sliding_window", 0)?).filter(|window| *window > 0),
         rope: rotation::of_gguf(config, shapes, dims, pairs, truncate)?,
     })
@@ -125,6 +127,9 @@ pub(super) fn experts_of_config(
         experts: config.size(count)?,
         inner: config.size(inner)?,
         shared_inner: 0,
+        gate: Gate::Silu,
+        biases: false,
+        alternating: false,
         router: by_softmax(config.size("num_experts_per_tok")?, normalise),
     })
 }
@@ -139,10 +144,21 @@ pub(super) fn experts_of_gguf(config: &Config<'_>, normalise: bool) -> Result<Mo
         experts: config.size("expert_count")?,
         inner,
         shared_inner: 0,
+        gate: Gate::Silu,
+        biases: false,
+        alternating: false,
         router: by_softmax(config.size("expert_used_count")?, normalise),
     })
 }
 
 fn by_softmax(top_k: usize, normalise: bool) -> Router {
-    Router { top_k, score: Score::Softmax, bias: false, groups: None, normalise, scale: 1.0 }
+    Router {
+        top_k,
+        logit_bias: false,
+        score: Score::Softmax,
+        bias: false,
+        groups: None,
+        normalise,
+        scale: 1.0,
+    }
 }

@@ -4,6 +4,7 @@ mod tables;
 mod rotation;
 mod grouped;
 mod deepseek_v3;
+mod gpt_oss;
 mod llama;
 mod olmoe;
 mod qwen3;
@@ -42,8 +43,14 @@ pub struct Family {
 pub type Shapes<'a> = &'a dyn Fn(&str) -> Option<Vec<u64>>;
 
 /// Every family this engine runs.
-pub const ALL: &[&Family] =
-    &[&deepseek_v3::FAMILY, &qwen3_moe::FAMILY, &qwen3::FAMILY, &llama::FAMILY, &olmoe::FAMILY];
+pub const ALL: &[&Family] = &[
+    &deepseek_v3::FAMILY,
+    &qwen3_moe::FAMILY,
+    &qwen3::FAMILY,
+    &llama::FAMILY,
+    &olmoe::FAMILY,
+    &gpt_oss::FAMILY,
+];
 
 /// Bounded before anything is laid out layer by layer.
 fn layer_count(config: &Config<'_>, key: &str) -> Result<usize> {

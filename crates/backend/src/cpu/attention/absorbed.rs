@@ -59,6 +59,7 @@ impl Task<'_> {
             count,
             per_token: mla.heads,
             window: None,
+            sinks: None,
         };
         let mixed = blocks.answers(turned, stride, &mut shared.sums, &mut shared.answers);
 

@@ -54,6 +54,8 @@ pub(super) struct Blocks<'a> {
     pub(super) per_token: usize,
     /// As [`Sight::window`].
     pub(super) window: Option<usize>,
+    /// The sink of each head, those of a group side by side.
+    pub(super) sinks: Option<&'a [f32]>,
 }
 
 /// One block.
@@ -93,7 +95,8 @@ impl Blocks<'_> {
         let width = self.width();
         let blocks = self.count.div_ceil(width.lanes);
         let all = self.layout.groups * blocks;
-        let ranges: Vec<Range<usize>> = ranges(self.sight(blocks - 1).all().end).collect();
+        let seen = self.sight(0).all().start..self.sight(blocks - 1).all().end;
+        let ranges: Vec<Range<usize>> = ranges(seen.end).filter(|range| overlap(range, &seen)).collect();
         let shared = blocks <= FEW;
         let parts = if shared { ranges.len() } else { 1 };
         let of_block = |block: usize| &queries[block * depth * width.lanes..][..depth * width.lanes];
@@ -116,7 +119,8 @@ impl Blocks<'_> {
         let mut floats = std::mem::take(&mut space.sums);
         let mut part = Sums::of(grown(&mut floats, width.floats()), width);
         sums.clear();
-        for range in ranges {
+        let seen = self.sight(at.block).all();
+        for range in ranges.iter().filter(|range| overlap(range, &seen)) {
             self.range(at, range, &mut part, space);
             sums.merge(self.machine.kernels, &part);
         }
@@ -146,18 +150,21 @@ impl Blocks<'_> {
         let of =
             |block: usize, part: usize| &sums[(block * parts + part) * width.floats()..][..width.floats()];
         let all = self.layout.groups * blocks;
-        // [blocks, parts, fade and weight, lanes], and totals [blocks, lanes]
+        // [blocks, parts, fade and weight, lanes], and what sums are at last multiplied by, [blocks, lanes]
         let mut factors = vec![0.0; all * parts * 2 * lanes];
-        let mut totals = vec![0.0; all * lanes];
-        for block in 0..all {
-            let total = &mut totals[block * lanes..][..lanes];
+        let mut shares = vec![0.0; all * lanes];
+        for (block, share) in shares.chunks_exact_mut(lanes).enumerate() {
+            let mut total = vec![0.0; lanes];
             let mut most = vec![f32::NEG_INFINITY; lanes];
             for part in 0..parts {
                 let next = of(block, part);
                 let factors = &mut factors[(block * parts + part) * 2 * lanes..][..2 * lanes];
                 let (fade, weight) = factors.split_at_mut(lanes);
-                join(kernels, (&mut most, total), (&next[..lanes], &next[lanes..2 * lanes]), (fade, weight));
+                let next = (&next[..lanes], &next[lanes..2 * lanes]);
+                join(kernels, (&mut most, &mut total), next, (fade, weight));
             }
+            self.sink(block, (&mut most, &mut total), share);
+            share.iter_mut().zip(total).for_each(|(share, total)| *share /= total);
         }
 
         let value = padded(width.value);
@@ -169,10 +176,22 @@ impl Blocks<'_> {
                 let mixed = &of(block, part)[(2 * lanes + lane * value)..][..value];
                 kernels.blend(factors[lane], out, factors[lanes + lane], mixed);
             }
-            let inverse = 1.0 / totals[row];
-            out.iter_mut().for_each(|value| *value *= inverse);
+            out.iter_mut().for_each(|value| *value *= shares[row]);
         });
         Answers { floats: out, width: value, rows: blocks * lanes }
+    }
+
+    /// Takes the sinks of a block's lanes in, each one more key without a value. `fade` is what the sums before are to be
+    /// multiplied by: 1, where there are no sinks.
+    fn sink(&self, block: usize, sums: (&mut [f32], &mut [f32]), fade: &mut [f32]) {
+        fade.fill(1.0);
+        let Some(sinks) = self.sinks else { return };
+        let (lanes, blocks) = (fade.len(), self.count.div_ceil(fade.len()));
+        let (group, first) = (block / blocks, block % blocks * lanes);
+        let head = |lane: usize| group * self.per_token + (first + lane) % self.per_token;
+        let scores: Vec<f32> = (0..lanes).map(|lane| sinks[head(lane)]).collect();
+        let (ones, mut weight) = (vec![1.0; lanes], vec![0.0; lanes]);
+        join(self.machine.kernels, sums, (&scores, &ones), (fade, &mut weight));
     }
 
     fn width(&self) -> Width {

@@ -2,12 +2,12 @@
 
 use super::blocks::{Blocks, Layout};
 use super::{Machine, grown, tile};
-use crate::cpu::memory::{host, host_mut};
+use crate::cpu::memory::{host, host_mut, vector};
 use crate::{GroupedQuery, Tensor};
 
 /// See [`crate::Backend::grouped_attention`].
 pub(crate) fn run(machine: &Machine<'_>, query: &GroupedQuery<'_>, out: &mut Tensor) {
-    let GroupedQuery { gqa, q, span, kv } = *query;
+    let GroupedQuery { gqa, q, span, kv, sinks } = *query;
     let (tokens, width, head) = (span.rows.len(), out.cols, gqa.head);
     let per_token = gqa.heads / gqa.kv_heads;
     let q = &host(q)[span.rows.start * width..span.rows.end * width];
@@ -31,7 +31,16 @@ pub(crate) fn run(machine: &Machine<'_>, query: &GroupedQuery<'_>, out: &mut Ten
     });
 
     let layout = Layout { groups: gqa.kv_heads, key: head, value_at: head, value: head };
-    let blocks = Blocks { machine, kv, layout, start: span.start, count, per_token, window: gqa.window };
+    let blocks = Blocks {
+        machine,
+        kv,
+        layout,
+        start: span.start,
+        count,
+        per_token,
+        window: gqa.window,
+        sinks: sinks.map(vector),
+    };
     let answers = blocks.answers(turned, head, &mut shared.sums, &mut shared.answers);
 
     let rows = &mut host_mut(out)[span.rows.start * width..span.rows.end * width];
