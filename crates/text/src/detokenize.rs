@@ -10,15 +10,21 @@ use crate::tokenizer::Tokenizer;
 /// Turns a stream of ids into a stream of text.
 pub struct Detokenizer<'t> {
     tokenizer: &'t Tokenizer,
+    characters: Characters,
+    keeps_control: bool,
+}
+
+/// Turns a stream of bytes into whole characters.
+#[derive(Debug, Default)]
+pub(crate) struct Characters {
     /// The start of a character whose rest is to come; at most three bytes.
     pending: Vec<u8>,
-    keeps_control: bool,
 }
 
 impl<'t> Detokenizer<'t> {
     /// A detokenizer that leaves out control tokens.
     pub fn new(tokenizer: &'t Tokenizer) -> Self {
-        Self { tokenizer, pending: Vec::new(), keeps_control: false }
+        Self { tokenizer, characters: Characters::default(), keeps_control: false }
     }
 
     /// Spells control tokens out instead, as [`Tokenizer::decode`] does.
@@ -30,16 +36,29 @@ impl<'t> Detokenizer<'t> {
 
     /// The text that `id` completes; empty as long as the bytes do not make a whole character.
     pub fn push(&mut self, id: TokenId) -> String {
-        if self.keeps_control || !self.tokenizer.is_control(id) {
-            self.pending.extend_from_slice(self.tokenizer.piece(id).unwrap_or_default());
+        match self.keeps_control || !self.tokenizer.is_control(id) {
+            true => self.characters.push(self.tokenizer.piece(id).unwrap_or_default()),
+            false => String::new(),
         }
+    }
+
+    /// What is left when no more ids come: nothing, or U+FFFD for a character that was never finished.
+    pub fn finish(&mut self) -> String {
+        self.characters.finish()
+    }
+}
+
+impl Characters {
+    /// The text that `bytes` complete.
+    pub fn push(&mut self, bytes: &[u8]) -> String {
+        self.pending.extend_from_slice(bytes);
         let whole = self.pending.len() - unfinished(&self.pending);
         let text = String::from_utf8_lossy(&self.pending[..whole]).into_owned();
         self.pending.drain(..whole);
         text
     }
 
-    /// What is left when no more ids come: nothing, or U+FFFD for a character that was never finished.
+    /// What is left when no more bytes come.
     pub fn finish(&mut self) -> String {
         let text = String::from_utf8_lossy(&self.pending).into_owned();
         self.pending.clear();

@@ -3,7 +3,7 @@
 //! A [`Tokenizer`] is opened from whatever the model ships (`tokenizer.json`, `tiktoken.model`, or the vocabulary
 //! inside a GGUF file) and is byte-level BPE in all three cases; other kinds are refused by name. A [`ChatTemplate`]
 //! turns messages into a [`Rendered`] prompt. A [`Detokenizer`] turns ids back into text as they come, whole
-//! characters only.
+//! characters only; an [`AnswerReader`] also takes an answer apart into reasoning, content and calls of tools.
 //!
 //! One promise holds across the crate: **text from a user never becomes a control token.** [`Tokenizer::encode`]
 //! knows no control tokens at all; they enter a prompt only where a chat template wrote them, which
@@ -23,7 +23,12 @@ mod detokenize;
 mod load;
 mod chat;
 mod tokenizer;
+mod answer;
 
+pub use answer::{
+    AnswerEvent, AnswerOptions, AnswerParser, AnswerReader, AnswerSyntax, Arguments, Calls, Frame,
+};
+pub use answer::{Parameters, Reasoning, StopStrings, Written, function_schema};
 pub use chat::{ChatOptions, ChatTemplate, Message, Part, Rendered, ToolCall};
 pub use detokenize::Detokenizer;
 pub use tokenizer::Tokenizer;

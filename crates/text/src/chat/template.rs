@@ -32,8 +32,8 @@ const MAX_REPEATS: usize = 8;
 /// A chat template, bound to the tokenizer of its model.
 #[derive(Debug)]
 pub struct ChatTemplate {
-    source: String,
-    controls: Arc<Literals>,
+    pub(crate) source: String,
+    pub(crate) controls: Arc<Literals>,
     /// `bos_token` and the like, which templates write by name.
     names: BTreeMap<String, String>,
     guard: Guard,

@@ -1,0 +1,226 @@
+//! The syntaxes there are, and which template uses which.
+
+use super::syntax::{AnswerSyntax, Arguments, Calls, Frame, Parameters, Reasoning, Written};
+use crate::chat::ChatTemplate;
+
+const THINK: Option<Reasoning> = Some(Reasoning { open: "<think>", close: "</think>" });
+
+/// Qwen3 and all who follow Hermes.
+const HERMES: AnswerSyntax = AnswerSyntax {
+    name: "hermes",
+    reasoning: THINK,
+    calls: Calls::Framed(Frame {
+        section: None,
+        open: "<tool_call>",
+        close: "</tool_call>",
+        kind: None,
+        name_end: "",
+        arguments: Arguments::Envelope,
+    }),
+};
+
+/// Qwen3-Coder, Qwen3-Next and Qwen3.5.
+const QWEN3_CODER: AnswerSyntax = AnswerSyntax {
+    name: "qwen3-coder",
+    reasoning: THINK,
+    calls: Calls::Framed(Frame {
+        section: Some(("<tool_call>", "</tool_call>")),
+        open: "<function=",
+        close: "</function>",
+        kind: None,
+        name_end: ">",
+        arguments: Arguments::Parameters(Parameters {
+            open: "<parameter=",
+            name_ends: &[(">", Written::BySchema)],
+            value_open: "",
+            close: "</parameter>",
+            on_lines: true,
+        }),
+    }),
+};
+
+const KIMI_K2: AnswerSyntax = AnswerSyntax {
+    name: "kimi-k2",
+    reasoning: THINK,
+    calls: Calls::Framed(Frame {
+        section: Some(("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>")),
+        open: "<|tool_call_begin|>",
+        close: "<|tool_call_end|>",
+        kind: None,
+        name_end: "<|tool_call_argument_begin|>",
+        arguments: Arguments::Json,
+    }),
+};
+
+const DEEPSEEK_SECTION: Option<(&str, &str)> = Some(("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"));
+
+/// DeepSeek-V3 and R1: the arguments lie in a fence of Markdown.
+const DEEPSEEK_V3: AnswerSyntax = AnswerSyntax {
+    name: "deepseek-v3",
+    reasoning: THINK,
+    calls: Calls::Framed(Frame {
+        section: DEEPSEEK_SECTION,
+        open: "<｜tool▁call▁begin｜>",
+        close: "<｜tool▁call▁end｜>",
+        kind: Some(("function", "<｜tool▁sep｜>")),
+        name_end: "\n```json\n",
+        arguments: Arguments::Json,
+    }),
+};
+
+const DEEPSEEK_V31: AnswerSyntax = AnswerSyntax {
+    name: "deepseek-v3.1",
+    reasoning: THINK,
+    calls: Calls::Framed(Frame {
+        section: DEEPSEEK_SECTION,
+        open: "<｜tool▁call▁begin｜>",
+        close: "<｜tool▁call▁end｜>",
+        kind: None,
+        name_end: "<｜tool▁sep｜>",
+        arguments: Arguments::Json,
+    }),
+};
+
+const DSML_CALL: Frame = Frame {
+    section: Some(("<｜DSML｜function_calls>", "</｜DSML｜function_calls>")),
+    open: "<｜DSML｜invoke name=\"",
+    close: "</｜DSML｜invoke>",
+    kind: None,
+    name_end: "\">",
+    arguments: Arguments::Parameters(Parameters {
+        open: "<｜DSML｜parameter name=\"",
+        name_ends: &[("\" string=\"true\">", Written::Text), ("\" string=\"false\">", Written::Json)],
+        value_open: "",
+        close: "</｜DSML｜parameter>",
+        on_lines: false,
+    }),
+};
+
+const DEEPSEEK_V32: AnswerSyntax =
+    AnswerSyntax { name: "deepseek-v3.2", reasoning: THINK, calls: Calls::Framed(DSML_CALL) };
+
+const DEEPSEEK_V4: AnswerSyntax = AnswerSyntax {
+    name: "deepseek-v4",
+    reasoning: THINK,
+    calls: Calls::Framed(Frame {
+        section: Some(("<｜DSML｜tool_calls>", "</｜DSML｜tool_calls>")),
+        ..DSML_CALL
+    }),
+};
+
+/// GLM-4.5 and later; white space between the marks differs among them and means nothing.
+const GLM: AnswerSyntax = AnswerSyntax {
+    name: "glm",
+    reasoning: THINK,
+    calls: Calls::Framed(Frame {
+        section: None,
+        open: "<tool_call>",
+        close: "</tool_call>",
+        kind: None,
+        name_end: "",
+        arguments: Arguments::Parameters(Parameters {
+            open: "<arg_key>",
+            name_ends: &[("</arg_key>", Written::BySchema)],
+            value_open: "<arg_value>",
+            close: "</arg_value>",
+            on_lines: false,
+        }),
+    }),
+};
+
+const MINIMAX_M2: AnswerSyntax = AnswerSyntax {
+    name: "minimax-m2",
+    reasoning: THINK,
+    calls: Calls::Framed(Frame {
+        section: Some(("<minimax:tool_call>", "</minimax:tool_call>")),
+        open: "<invoke name=\"",
+        close: "</invoke>",
+        kind: None,
+        name_end: "\">",
+        arguments: Arguments::Parameters(Parameters {
+            open: "<parameter name=\"",
+            name_ends: &[("\">", Written::BySchema)],
+            value_open: "",
+            close: "</parameter>",
+            on_lines: false,
+        }),
+    }),
+};
+
+/// gpt-oss.
+const HARMONY: AnswerSyntax = AnswerSyntax { name: "harmony", reasoning: None, calls: Calls::Channels };
+
+const LLAMA3: AnswerSyntax = AnswerSyntax {
+    name: "llama3",
+    reasoning: None,
+    calls: Calls::Objects { mark: "<|python_tag|>", bare: true },
+};
+
+const BRACKET_THINK: Option<Reasoning> = Some(Reasoning { open: "[THINK]", close: "[/THINK]" });
+
+/// Mistral's first: a list of objects.
+const MISTRAL: AnswerSyntax = AnswerSyntax {
+    name: "mistral",
+    reasoning: BRACKET_THINK,
+    calls: Calls::Objects { mark: "[TOOL_CALLS]", bare: false },
+};
+
+/// Mistral's later one: name and arguments between marks.
+const MISTRAL_ARGS: AnswerSyntax = AnswerSyntax {
+    name: "mistral-args",
+    reasoning: BRACKET_THINK,
+    calls: Calls::Framed(Frame {
+        section: None,
+        open: "[TOOL_CALLS]",
+        close: "",
+        kind: None,
+        name_end: "[ARGS]",
+        arguments: Arguments::Json,
+    }),
+};
+
+/// Reasoning between tags, and no tools.
+const REASONING_ONLY: AnswerSyntax = AnswerSyntax { name: "reasoning", reasoning: THINK, calls: Calls::None };
+
+/// All of them with what a template or a vocabulary must hold for each, the first that fits first.
+const DETECTED: &[(&[&str], AnswerSyntax)] = &[
+    (&["<|channel|>", "<|message|>"], HARMONY),
+    (&["<|tool_calls_section_begin|>"], KIMI_K2),
+    (&["｜DSML｜", "tool_calls>"], DEEPSEEK_V4),
+    (&["｜DSML｜"], DEEPSEEK_V32),
+    (&["<｜tool▁calls▁begin｜>", "```json"], DEEPSEEK_V3),
+    (&["<｜tool▁calls▁begin｜>"], DEEPSEEK_V31),
+    (&["<minimax:tool_call>"], MINIMAX_M2),
+    (&["<arg_key>"], GLM),
+    (&["<function="], QWEN3_CODER),
+    (&["<tool_call>"], HERMES),
+    (&["[TOOL_CALLS]", "[ARGS]"], MISTRAL_ARGS),
+    (&["[TOOL_CALLS]"], MISTRAL),
+    (&["<|python_tag|>"], LLAMA3),
+    (&["<|start_header_id|>", "\"parameters\""], LLAMA3),
+    (&["<think>"], REASONING_ONLY),
+    (&[], AnswerSyntax::PLAIN),
+];
+
+impl AnswerSyntax {
+    /// All syntaxes there are.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        let list = DETECTED.iter().map(|(_, syntax)| syntax).enumerate();
+        list.filter(|(at, one)| DETECTED[..*at].iter().all(|(_, before)| before != *one)).map(|(_, one)| one)
+    }
+
+    /// The syntax called `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().find(|syntax| syntax.name == name).copied()
+    }
+
+    /// How the model that `template` is for writes, by the marks in the template's text. A model that has tokens for
+    /// reasoning reasons, whether its template speaks of it or not.
+    pub fn of(template: &ChatTemplate) -> Self {
+        let fits = |marks: &[&str]| marks.iter().all(|mark| template.source.contains(mark));
+        let found = DETECTED.iter().find(|(marks, _)| fits(marks));
+        let found = found.map_or(Self::PLAIN, |(_, syntax)| *syntax);
+        let reasons = ["<think>", "</think>"].iter().all(|mark| template.controls.get(mark).is_some());
+        if found == Self::PLAIN && reasons { REASONING_ONLY } else { found }
+    }
+}

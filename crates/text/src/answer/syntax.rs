@@ -1,0 +1,140 @@
+//! How a family of models writes an answer: declarations, and finding the one a model's template uses.
+
+use crate::chat::{Part, Rendered};
+
+/// One way to write reasoning and calls of tools.
+///
+/// A *mark* is a text that steers the parser. Where the model has a control token of that spelling, only the token
+/// counts; the same letters in ordinary tokens stay text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnswerSyntax {
+    /// What it is called, for those who choose it by hand.
+    pub name: &'static str,
+    /// How reasoning is kept apart, if it is.
+    pub reasoning: Option<Reasoning>,
+    /// How tools are called.
+    pub calls: Calls,
+}
+
+/// The marks around reasoning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reasoning {
+    /// Before it. Some templates write it themselves, at the end of the prompt.
+    pub open: &'static str,
+    /// After it.
+    pub close: &'static str,
+}
+
+/// How tools are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calls {
+    /// Not at all.
+    None,
+    /// Between marks.
+    Framed(Frame),
+    /// As JSON objects with name and arguments: after `mark`, or as the whole answer. Brackets, commas and semicolons
+    /// between them mean nothing.
+    Objects {
+        /// What may precede them.
+        mark: &'static str,
+        /// Whether an answer that begins with a brace is a call as well.
+        bare: bool,
+    },
+    /// In messages of their own, as channels are (harmony).
+    Channels,
+}
+
+/// The marks around a call, and what lies between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Before and after all calls of an answer.
+    pub section: Option<(&'static str, &'static str)>,
+    /// Before each call.
+    pub open: &'static str,
+    /// After each call; empty where arguments end by themselves.
+    pub close: &'static str,
+    /// What is written between `open` and the name, and the mark after that.
+    pub kind: Option<(&'static str, &'static str)>,
+    /// After the name; empty where the first parameter follows at once.
+    pub name_end: &'static str,
+    /// What follows the name.
+    pub arguments: Arguments,
+}
+
+/// How arguments are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arguments {
+    /// A JSON object.
+    Json,
+    /// A JSON object around name and arguments: `{"name": "f", "arguments": {}}`. `name_end` is not looked at.
+    Envelope,
+    /// One after the other, between marks.
+    Parameters(Parameters),
+}
+
+/// The marks around a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameters {
+    /// Before its name.
+    pub open: &'static str,
+    /// After its name, and what that says of the value.
+    pub name_ends: &'static [(&'static str, Written)],
+    /// Before the value, if more than white space comes before it.
+    pub value_open: &'static str,
+    /// After the value.
+    pub close: &'static str,
+    /// Whether a value has lines of its own: one line break before and one after it are no part of it.
+    pub on_lines: bool,
+}
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// As the tool's schema says: strings as they are, all else as JSON.
+    BySchema,
+    /// As it is.
+    Text,
+    /// As JSON.
+    Json,
+}
+
+/// The marks of [`Calls::Channels`]. The last three end a message.
+pub(super) const CHANNEL_MARKS: [&str; 7] =
+    ["<|start|>", CHANNEL, "<|constrain|>", MESSAGE, "<|end|>", "<|call|>", "<|return|>"];
+/// Before the channel in a header.
+pub(super) const CHANNEL: &str = "<|channel|>";
+/// After a header.
+pub(super) const MESSAGE: &str = "<|message|>";
+
+impl AnswerSyntax {
+    /// An answer that is all content.
+    pub const PLAIN: Self = Self { name: "plain", reasoning: None, calls: Calls::None };
+
+    /// Whether a prompt ends within reasoning, because the template has opened it for the model.
+    pub fn opens_reasoning(&self, prompt: &Rendered) -> bool {
+        let Some(reasoning) = self.reasoning else { return false };
+        let mut parts = prompt.parts.iter().rev().map(Part::text).filter(|text| !text.trim().is_empty());
+        parts.next().is_some_and(|last| last.trim_end().ends_with(reasoning.open))
+    }
+
+    /// All marks of this syntax.
+    pub(super) fn marks(&self) -> Vec<&'static str> {
+        let mut marks: Vec<&'static str> = self.reasoning.iter().flat_map(|r| [r.open, r.close]).collect();
+        match &self.calls {
+            Calls::None => {}
+            Calls::Objects { mark, .. } => marks.push(mark),
+            Calls::Channels => marks.extend(CHANNEL_MARKS),
+            Calls::Framed(frame) => {
+                marks.extend(frame.section.iter().flat_map(|(open, close)| [*open, *close]));
+                marks.extend([frame.open, frame.close, frame.name_end]);
+                marks.extend(frame.kind.map(|(_, end)| end));
+                if let Arguments::Parameters(parameters) = &frame.arguments {
+                    marks.extend([parameters.open, parameters.value_open, parameters.close]);
+                    marks.extend(parameters.name_ends.iter().map(|(mark, _)| *mark));
+                }
+            }
+        }
+        marks.retain(|mark| !mark.is_empty());
+        marks
+    }
+}
