@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+import nvfp4
 from gguf_reference import compare
 from score import load
 
@@ -58,19 +59,23 @@ def kept(stored: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Tensor
 def decode(stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     weights = {}
     for name, tensor in stored.items():
-        if name.endswith(".weight_packed"):
-            base = name.removesuffix("_packed")
+        base = name.removesuffix("_packed")
+        if base + "_scale_2" in stored:
+            weights[base] = nvfp4.decode(tensor, stored[base + "_scale"], stored[base + "_scale_2"])
+        elif base + "_global_scale" in stored:
+            weights[base] = nvfp4.decode(tensor, stored[base + "_scale"], 1 / stored[base + "_global_scale"])
+        elif name.endswith(".weight_packed"):
             rows, cols = stored[base + "_shape"].tolist()
             words = tensor.numpy().view(np.uint32)
             nibbles = np.stack([(words >> 4 * at) & 15 for at in range(8)], -1).reshape(rows, cols).astype(np.float32)
             weights[base] = torch.from_numpy(nibbles - 8) * stored[base + "_scale"].float().repeat_interleave(32, 1)
-        elif tensor.dtype == torch.float8_e4m3fn:
+        elif tensor.dtype == torch.float8_e4m3fn and name + "_scale_inv" in stored:
             scale, values = stored[name + "_scale_inv"], tensor.float()
             for row in range(scale.shape[0]):
                 for col in range(scale.shape[1]):
                     values[row * 128 : row * 128 + 128, col * 128 : col * 128 + 128] *= scale[row, col]
             weights[name] = values
-        elif not name.endswith(("_scale", "_shape", "_scale_inv")):
+        elif not name.endswith(("_scale", "_shape", "_scale_inv", "_scale_2")):
             weights[name] = tensor
     return weights
 

@@ -34,7 +34,9 @@ class File:
         if tensor is None:
             return None
         shape = [int(extent) for extent in tensor.shape][::-1]
-        return gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float64).reshape(shape)
+        values = gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float64).reshape(shape)
+        factor = self.tensors.get(name.removesuffix(".weight") + ".scale")  # NVFP4's, one for each expert of a stack
+        return values if factor is None else values * factor.data.astype(np.float64).reshape(-1, *[1] * (len(shape) - 1))
 
 
 class Block:

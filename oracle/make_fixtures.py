@@ -9,6 +9,7 @@ answer with it.
 import hashlib
 import os
 import sys
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from safetensors.torch import save_file
 
 import cases
 import check
+import nvfp4
 import to_gguf
 import wrap
 from models import MODELS, Tiny, draw
@@ -44,6 +46,7 @@ def main(llama_cpp: str, out: str) -> None:
     make_int4(os.path.join(out, "kimi_int4"), drawn["kimi"])
     make_mixed(os.path.join(out, "kimi_mixed"), os.path.join(out, "kimi", "model.gguf"), drawn["kimi"])
     make_fp8(os.path.join(out, "grouped_fp8"), drawn["grouped"])
+    make_nvfp4(llama_cpp, os.path.join(out, "kimi_nvfp4"))
     cases.write(out)
     check.check(out)
     write_sums(out)
@@ -111,6 +114,19 @@ def make_fp8(folder: str, weights: dict[str, torch.Tensor]) -> None:
     wrap.save_folder(os.path.join(folder, "hf"), config, stored)
     longer = wrap.with_prediction_layer(stored, tiny.config["num_hidden_layers"])
     wrap.save_shards(os.path.join(folder, "sharded"), config, longer, 3)
+
+
+def make_nvfp4(llama_cpp: str, folder: str) -> None:
+    """NVFP4 as modelopt publishes it, as compressed-tensors does, and as llama.cpp converts the first."""
+    # GGML's blocks are 64 wide, so the inner widths are, too.
+    tiny = replace(MODELS["kimi"], hidden=[1], config=MODELS["kimi"].config | dict(
+        num_hidden_layers=2, n_routed_experts=5, moe_intermediate_size=64, intermediate_size=128))
+    modelopt, compressed, exact = nvfp4.quantise(draw(tiny, 1))
+    settled_prompt(tiny, exact, folder)
+    wrap.save_folder(os.path.join(folder, "hf"), tiny.config | {"quantization_config": nvfp4.MODELOPT_CONFIG}, modelopt)
+    wrap.save_folder(os.path.join(folder, "compressed"),
+                     tiny.config | {"quantization_config": nvfp4.COMPRESSED_CONFIG}, compressed)
+    to_gguf.convert(llama_cpp, os.path.join(folder, "hf"), os.path.join(folder, "model.gguf"), tiny.dtype)
 
 
 def write_sums(out: str) -> None:

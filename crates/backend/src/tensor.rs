@@ -87,13 +87,15 @@ pub struct Weight {
     pub rows: usize,
     /// Input width.
     pub cols: usize,
+    /// What all values are multiplied with, beyond what their bytes say; 1 for a vector.
+    pub factor: f32,
     pub(crate) buffer: Box<dyn Buffer>,
 }
 
 impl Weight {
-    /// For backends: a weight over their own memory.
+    /// For backends: a weight over their own memory, without a factor.
     pub fn new(quant: Quant, rows: usize, cols: usize, buffer: Box<dyn Buffer>) -> Self {
-        Self { quant, rows, cols, buffer }
+        Self { quant, rows, cols, factor: 1.0, buffer }
     }
 }
 

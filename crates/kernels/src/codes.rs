@@ -99,7 +99,7 @@ fn by_rows(
                 one_row(compute, weights.w, row, quantized, spelled, values);
                 if let Some(up) = weights.up {
                     one_row(compute, up, row, quantized, spelled, ups);
-                    compute.kernels.silu_mul(values, ups);
+                    weights.join(compute.kernels, values, ups);
                 }
                 for (token, value) in values.iter().enumerate() {
                     // SAFETY: `fetch_add` gives each group of rows to one thread.
@@ -169,7 +169,8 @@ fn by_tiles(
             for (at, x) in laid.chunks(ABREAST * strips).enumerate() {
                 let mut sums = Sums::of(tiles, (weights.w.quant(), w), x, strips);
                 if let Some(up) = up {
-                    sums.join(compute, &Sums::of(tiles, up, x, strips));
+                    let up = Sums::of(tiles, up, x, strips);
+                    weights.join(compute.kernels, &mut sums.values, &up.values);
                 }
                 sums.write(first, at * ABREAST * WIDTH, tokens, out);
             }
@@ -228,11 +229,6 @@ impl Sums {
         // SAFETY: `tiles` comes from a table that was handed out for this CPU.
         unsafe { (tiles.multiply)(quant, rows, x, strips, &mut values) };
         Self { values, width }
-    }
-
-    /// silu of these, times `up`.
-    fn join(&mut self, compute: &Compute<'_>, up: &Self) {
-        compute.kernels.silu_mul(&mut self.values, &up.values);
     }
 
     /// Writes what belongs to one of `tokens`; the first row and token have these numbers.

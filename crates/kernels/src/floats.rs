@@ -69,7 +69,7 @@ fn dots_at_once(
         let Some(mut value) = dot(&weights.w, row) else { return false };
         if let Some(up) = &weights.up {
             let Some(up) = dot(up, row) else { return false };
-            kernels.silu_mul(std::slice::from_mut(&mut value), &[up]);
+            weights.join(kernels, std::slice::from_mut(&mut value), &[up]);
         }
         // SAFETY: the caller has claimed these rows.
         unsafe { out.set(row, 0, value) };
@@ -107,7 +107,7 @@ fn rows_by_tokens(
         kernels.dot_block(rows, x, cols, values);
         if weights.up.is_some() {
             kernels.dot_block(&up_rows[..count * cols], x, cols, ups);
-            kernels.silu_mul(values, ups);
+            weights.join(kernels, values, ups);
         }
         for (row, values) in values.chunks_exact(tokens).enumerate() {
             for (t, value) in values.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! The instruction sets, and the table of kernels of each.
 
-use quant::{Quant, Row};
+use quant::{Matrix, Quant, Row};
 
 #[cfg(target_arch = "aarch64")]
 use crate::aarch64;
@@ -268,6 +268,14 @@ impl Kernels {
     pub fn dequantize(&self, quant: Quant, row: Row<'_>, out: &mut [f32]) {
         // SAFETY: a table is only handed out, by `for_isa`, when the CPU has its instruction set.
         unsafe { (self.functions.dequantize)(quant, row, out) }
+    }
+
+    /// Decodes row `row` of `matrix`, its factor included.
+    pub fn dequantize_row(&self, matrix: &Matrix<'_>, row: usize, out: &mut [f32]) {
+        self.dequantize(matrix.quant(), matrix.row(row), out);
+        if matrix.factor() != 1.0 {
+            out.iter_mut().for_each(|value| *value *= matrix.factor());
+        }
     }
 
     /// The dot product of two rows of equal length.

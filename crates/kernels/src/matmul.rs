@@ -32,7 +32,7 @@ impl MatmulScratch {
     }
 }
 
-/// `out` = x·wᵀ: `x` is [tokens, w.cols], `out` is [tokens, w.rows].
+/// `out` = x·wᵀ: `x` is [tokens, w.cols], `out` is [tokens, w.rows]. A matrix with a factor gives its products times that.
 ///
 /// # Panics
 /// When the lengths do not agree.
@@ -158,7 +158,7 @@ fn product(
         x.len(),
         out.len()
     );
-    let mut out = Columns::new(out, rows);
+    let mut out = Columns::new(out, rows, weights.factor());
     if compute.activations == Activations::Int8 && codes::has_codes(&weights) {
         codes::product(compute, weights, x, &mut out, codes);
     } else {

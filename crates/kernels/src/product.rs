@@ -33,6 +33,20 @@ impl Weights<'_> {
         1 + usize::from(self.up.is_some())
     }
 
+    /// What answers are multiplied with, once gate and up are joined.
+    pub(crate) fn factor(&self) -> f32 {
+        self.up.unwrap_or(self.w).factor()
+    }
+
+    /// gate = silu(gate · its factor) · up: the hidden units but for the factor of up.
+    pub(crate) fn join(&self, kernels: &Kernels, gate: &mut [f32], up: &[f32]) {
+        let factor = self.w.factor();
+        if factor != 1.0 {
+            gate.iter_mut().for_each(|gate| *gate *= factor);
+        }
+        kernels.silu_mul(gate, up);
+    }
+
     /// Threads worth waking for a product with `floats` activations.
     pub(crate) fn lanes(&self, compute: &Compute<'_>, floats: usize) -> usize {
         let multiplications = self.matrices().saturating_mul(self.w.rows()).saturating_mul(floats);
@@ -54,6 +68,7 @@ pub(crate) struct Columns<'a> {
     start: *mut f32,
     rows: usize,
     tokens: usize,
+    factor: f32,
     out: PhantomData<&'a mut [f32]>,
 }
 
@@ -61,18 +76,18 @@ pub(crate) struct Columns<'a> {
 unsafe impl Sync for Columns<'_> {}
 
 impl<'a> Columns<'a> {
-    /// The columns of `out`, [tokens, rows].
-    pub(crate) fn new(out: &'a mut [f32], rows: usize) -> Self {
-        Self { start: out.as_mut_ptr(), rows, tokens: out.len() / rows, out: PhantomData }
+    /// The columns of `out`, [tokens, rows], whose answers are yet to be multiplied with `factor`.
+    pub(crate) fn new(out: &'a mut [f32], rows: usize, factor: f32) -> Self {
+        Self { start: out.as_mut_ptr(), rows, tokens: out.len() / rows, factor, out: PhantomData }
     }
 
-    /// Writes the answer of `row` for `token`.
+    /// Writes the answer of `row` for `token`, times the factor.
     ///
     /// # Safety
     /// No other thread writes this `row`.
     pub(crate) unsafe fn set(&self, row: usize, token: usize, value: f32) {
         assert!(row < self.rows && token < self.tokens);
         // SAFETY: the place lies inside the output, [tokens, rows], by the line above; the rest is the caller's duty.
-        unsafe { self.start.add(token * self.rows + row).write(value) };
+        unsafe { self.start.add(token * self.rows + row).write(value * self.factor) };
     }
 }

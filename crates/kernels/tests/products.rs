@@ -241,6 +241,41 @@ fn a_unit_adds_its_biases_and_clamps() {
 }
 
 #[test]
+fn a_factor_multiplies_what_a_matrix_answers() {
+    let kernels = Kernels::detect();
+    let threads = Threads::new(2).unwrap();
+    let mut scratch = MatmulScratch::new();
+    for (quant, activations) in
+        [Quant::Nvfp4, Quant::Q4K, Quant::BF16].into_iter().flat_map(|q| BOTH.map(|a| (q, a)))
+    {
+        let [gate, up, down] = [0.3, 0.5, 0.7].map(|seed| Weight::new(quant, 256, 256, seed));
+        let [gate, up, down] = [gate.matrix().times(0.3), up.matrix().times(-1.7), down.matrix().times(5.1)];
+        for tokens in [1, 2, 20] {
+            let x = wave(tokens * 256, 0.1);
+            let scaled = |w: Matrix<'_>, x: &[f32], factor: f32| {
+                plain_matmul(w, x, activations).iter().map(|y| y * factor).collect::<Vec<_>>()
+            };
+            let compute = Compute { kernels, threads: &threads, activations };
+            let mut out = vec![0.0; x.len()];
+            matmul(&compute, down, &x, &mut out, &mut scratch);
+            assert_eq!(bits(&out), bits(&scaled(down, &x, 5.1)), "{quant}, {tokens} tokens");
+
+            // The factor of up comes after the units are joined.
+            let mut inner = scaled(gate, &x, 0.3);
+            kernels.silu_mul(&mut inner, &plain_matmul(up, &x, activations));
+            inner.iter_mut().for_each(|unit| *unit *= -1.7);
+            gated(&compute, &x, [gate, up, down], &mut out, &mut scratch);
+            assert_eq!(bits(&out), bits(&scaled(down, &inner, 5.1)), "gated, {quant}, {tokens} tokens");
+        }
+    }
+    let w = Weight::new(Quant::Nvfp4, 2, 64, 0.3);
+    let (mut plain, mut scaled) = ([0.0; 64], [0.0; 64]);
+    kernels.dequantize_row(&w.matrix(), 1, &mut plain);
+    kernels.dequantize_row(&w.matrix().times(3.0), 1, &mut scaled);
+    assert_eq!(scaled, plain.map(|value| value * 3.0));
+}
+
+#[test]
 fn empty_products_are_zero() {
     let threads = Threads::new(2).unwrap();
     let mut scratch = MatmulScratch::new();

@@ -12,6 +12,8 @@ pub(crate) struct Parts {
     pub(crate) values: Option<usize>,
     pub(crate) scales: Option<usize>,
     pub(crate) shape: Option<usize>,
+    pub(crate) factor: Option<usize>,
+    pub(crate) divisor: Option<usize>,
 }
 
 /// What a tensor is to its weight.
@@ -20,10 +22,19 @@ enum Part {
     Values,
     Scales,
     Shape,
+    /// What the whole weight is multiplied with.
+    Factor,
+    /// What the whole weight is divided by.
+    Divisor,
+    /// Nothing: how activations, or cached keys, were to be rounded.
+    Rounding,
 }
 
-/// Name endings of the tensors a packed weight is published as (compressed-tensors; DeepSeek's FP8; gpt-oss, in both
-/// layouts), and what the weight's own name ends with.
+/// Why [`Part::Rounding`] is left out.
+const ROUNDED: &str = "activations and cached keys are rounded in this engine's own way";
+
+/// Name endings of the tensors a packed weight is published as (compressed-tensors; DeepSeek's FP8; modelopt's
+/// NVFP4; gpt-oss, in both layouts), and what the weight's own name ends with.
 const ENDINGS: &[(&str, &str, Part)] = &[
     (".weight_packed", ".weight", Part::Values),
     (".weight_scale", ".weight", Part::Scales),
@@ -33,7 +44,17 @@ const ENDINGS: &[(&str, &str, Part)] = &[
     ("_scales", "", Part::Scales),
     (".blocks", "", Part::Values),
     (".scales", "", Part::Scales),
+    (".weight_scale_2", ".weight", Part::Factor),
+    (".weight_global_scale", ".weight", Part::Divisor),
+    (".input_scale", ".weight", Part::Rounding),
+    (".input_global_scale", ".weight", Part::Rounding),
+    (".k_scale", ".weight", Part::Rounding),
+    (".v_scale", ".weight", Part::Rounding),
 ];
+
+/// Name endings of what GGUF keeps beside a weight.
+const GGUF_ENDINGS: &[(&str, &str, Part)] =
+    &[(".scale", ".weight", Part::Factor), (".input_scale", ".weight", Part::Rounding)];
 
 /// What each tensor is for, and the parts of each weight. An unknown tensor is an error.
 pub(crate) fn claim(checkpoint: &Checkpoint, names: &Names) -> Result<(Vec<Claim>, BTreeMap<Role, Parts>)> {
@@ -41,16 +62,21 @@ pub(crate) fn claim(checkpoint: &Checkpoint, names: &Names) -> Result<(Vec<Claim
     let mut found: BTreeMap<Role, Parts> = BTreeMap::new();
     for (index, tensor) in checkpoint.tensors.iter().enumerate() {
         let place = || file_of(checkpoint, tensor);
-        let (claim, part) = claim_one(checkpoint.format, names, &tensor.name);
+        let (mut claim, part) = claim_one(checkpoint.format, names, &tensor.name);
+        if let (Claim::Role(_), Part::Rounding) = (claim, part) {
+            claim = Claim::Skip(ROUNDED);
+        }
         match claim {
             Claim::Unknown => return Err(err_unknown(&tensor.name)).within(place),
             Claim::Skip(_) => {}
             Claim::Role(role) => {
                 let parts = found.entry(role).or_default();
                 let slot = match part {
-                    Part::Values => &mut parts.values,
+                    Part::Values | Part::Rounding => &mut parts.values,
                     Part::Scales => &mut parts.scales,
                     Part::Shape => &mut parts.shape,
+                    Part::Factor => &mut parts.factor,
+                    Part::Divisor => &mut parts.divisor,
                 };
                 if slot.replace(index).is_some() {
                     return Err(err_twice(&tensor.name, role)).within(place);
@@ -63,11 +89,10 @@ pub(crate) fn claim(checkpoint: &Checkpoint, names: &Names) -> Result<(Vec<Claim
 }
 
 fn claim_one(format: Format, names: &Names, name: &str) -> (Claim, Part) {
-    if format == Format::Safetensors {
-        for (ending, own, part) in ENDINGS {
-            if let Some(stem) = name.strip_suffix(ending) {
-                return (names.claim(&format!("{stem}{own}")), *part);
-            }
+    let endings = if format == Format::Safetensors { ENDINGS } else { GGUF_ENDINGS };
+    for (ending, own, part) in endings {
+        if let Some(stem) = name.strip_suffix(ending) {
+            return (names.claim(&format!("{stem}{own}")), *part);
         }
     }
     (names.claim(name), Part::Values)

@@ -6,6 +6,7 @@ use base::{Error, ExpertId, ExpertKey, Extent, LayerId, Quoted, Result};
 use quant::Quant;
 use spec::{ExpertPart, ModelSpec, Moe, Names, Role};
 
+use crate::stored::Factor;
 use crate::{Stored, err_extra, err_missing};
 
 /// The routed experts of one layer. All have the same three shapes and types; where each lies differs.
@@ -18,6 +19,8 @@ pub struct LayerExperts {
     /// Per expert: gate values, [gate scales], up values, [up scales], down values, [down scales]; without those of up
     /// where they are the gate's.
     extents: Vec<Extent>,
+    /// Per expert, of gate, up and down; empty when none has any.
+    factors: Vec<[Option<Factor>; 3]>,
     count: usize,
 }
 
@@ -45,6 +48,11 @@ impl LayerExperts {
         let pieces = self.extents.len() / self.count.max(1);
         let start = expert.0 as usize * pieces;
         self.extents.get(start..start + pieces).unwrap_or_default()
+    }
+
+    /// What the three matrices of each expert are multiplied with; empty when none is.
+    pub fn factors(&self) -> &[[Option<Factor>; 3]] {
+        &self.factors
     }
 
     /// Bytes of one expert.
@@ -88,7 +96,7 @@ fn collect_layer(
 ) -> Result<LayerExperts> {
     let Moe { experts: count, alternating, .. } = *moe;
     let mut matrices: Option<[ExpertMatrix; 3]> = None;
-    let mut extents = Vec::new();
+    let (mut extents, mut factors) = (Vec::new(), Vec::new());
     let stacks = take_stacks(stored, layer, alternating, names)?;
     for expert in 0..count {
         let mut parts = Vec::with_capacity(3);
@@ -99,6 +107,7 @@ fn collect_layer(
                 None => stored.remove(&role).ok_or_else(|| err_missing(role, names))?,
             });
         }
+        factors.push([parts[0].factor, parts[1].factor, parts[2].factor]);
         let mut shapes = [shape(&parts[0]), shape(&parts[1]), shape(&parts[2])];
         if alternating {
             shapes[..2].iter_mut().for_each(|matrix| matrix.rows /= 2);
@@ -110,7 +119,10 @@ fn collect_layer(
         extents.extend(parts.iter().flat_map(|part| std::iter::once(part.values).chain(part.scales)));
     }
     let matrices = matrices.ok_or_else(|| Error::corrupt(format!("layer {} has no experts", layer.0)))?;
-    Ok(LayerExperts { matrices, alternating, extents, count })
+    if factors.iter().flatten().all(Option::is_none) {
+        factors = Vec::new();
+    }
+    Ok(LayerExperts { matrices, alternating, extents, factors, count })
 }
 
 /// Whether a weight is part of routed experts.
@@ -172,7 +184,18 @@ impl Stack {
             Extent { offset: extent.offset + at * len, len, ..extent }
         };
         let (values, scales) = (cut(stored.values), stored.scales.map(cut));
-        Ok(Stored { name: stored.name.clone(), rows: stored.rows / pieces, values, scales, ..*stored })
+        let factor = stored.factor.map(|factor| {
+            let offset = factor.extent.offset + 4 * index as u64;
+            Factor { extent: Extent { offset, len: 4, ..factor.extent }, ..factor }
+        });
+        Ok(Stored {
+            name: stored.name.clone(),
+            rows: stored.rows / pieces,
+            values,
+            scales,
+            factor,
+            ..*stored
+        })
     }
 }
 

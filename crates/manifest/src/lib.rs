@@ -17,7 +17,7 @@ use formats::{Checkpoint, Format};
 use spec::{Claim, Config, Family, LayerWeight, ModelSpec, Names, Role, families};
 
 pub use experts::{ExpertMatrix, LayerExperts};
-pub use stored::Stored;
+pub use stored::{Factor, Stored};
 
 /// An opened model: what it is, and where its bytes lie.
 #[derive(Debug)]

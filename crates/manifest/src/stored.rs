@@ -22,6 +22,33 @@ pub struct Stored {
     pub values: Extent,
     /// Where its scales lie, when they are stored apart.
     pub scales: Option<Extent>,
+    /// What all of it is multiplied with, when that is stored apart.
+    pub factor: Option<Factor>,
+}
+
+/// Where the f32 lies that a whole weight is multiplied with. A stack of experts has one for each, side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Factor {
+    /// Where it lies.
+    pub extent: Extent,
+    /// It is the inverse that is stored.
+    pub divides: bool,
+}
+
+impl Factor {
+    /// The factor that four bytes of the file spell.
+    ///
+    /// Fails when it is not finite, and when it is 0.
+    pub fn spelled(&self, bytes: [u8; 4]) -> Result<f32> {
+        let stored = f32::from_le_bytes(bytes);
+        let factor = if self.divides { 1.0 / stored } else { stored };
+        if !factor.is_finite() || factor == 0.0 {
+            return Err(Error::corrupt(format!(
+                "the scale of the whole weight is {stored}; expected a finite number other than 0"
+            )));
+        }
+        Ok(factor)
+    }
 }
 
 impl Stored {
@@ -34,20 +61,33 @@ impl Stored {
 /// Values a scale stands for in compressed-tensors INT4 and MXFP4.
 const GROUP: usize = 32;
 
+/// Values a scale stands for in NVFP4.
+const SMALL_GROUP: usize = 16;
+
 impl Parts {
     /// The weight that these tensors are, checked against what the spec asks.
     pub(crate) fn resolve(self, checkpoint: &Checkpoint, spec: &ModelSpec, role: Role) -> Result<Stored> {
         let tensor = |index: usize| &checkpoint.tensors[index];
         let Some(values) = self.values.map(tensor) else {
             let missing = Error::corrupt(format!("belongs to the {role}, which is missing"));
-            return Err(match self.scales.or(self.shape).map(tensor) {
+            let parts = self.scales.or(self.shape).or(self.factor).or(self.divisor);
+            return Err(match parts.map(tensor) {
                 Some(orphan) => missing
                     .within(format!("tensor {}", Quoted(&orphan.name)))
                     .within(file_of(checkpoint, orphan)),
                 None => missing,
             });
         };
-        resolve(values, self.scales.map(tensor), spec, role)
+        let factor = match (self.factor.map(tensor), self.divisor.map(tensor)) {
+            (Some(factor), Some(divisor)) => Err(err_two_factors(&factor.name, &divisor.name)),
+            (Some(factor), None) => Ok(Some((factor, false))),
+            (None, divisor) => Ok(divisor.map(|divisor| (divisor, true))),
+        };
+        factor
+            .and_then(|factor| {
+                let stored = resolve(values, self.scales.map(tensor), spec, role)?;
+                with_factor(stored, factor, spec, role)
+            })
             .within(|| format!("tensor {}", Quoted(&values.name)))
             .within(|| file_of(checkpoint, values))
     }
@@ -74,6 +114,10 @@ fn resolve(
         Element::U8 if values.name.ends_with("blocks") && cols % GROUP == 0 => {
             let groups = [&shape[..shape.len() - 1], &[cols / GROUP]].concat();
             (Quant::Mxfp4G32, [&groups[..], &[GROUP / 2]].concat(), Some((Element::U8, groups)))
+        }
+        Element::U8 if scales.is_some_and(is_e4m3) && cols % GROUP == 0 => {
+            let scales = (Element::F8E4M3, vec![rows, cols / SMALL_GROUP]);
+            (Quant::Nvfp4G16, vec![rows, cols / 2], Some(scales))
         }
         Element::U8 if values.name.ends_with("_packed") && cols % GROUP == 0 => {
             (Quant::Mxfp4G32, vec![rows, cols / 2], Some((Element::U8, vec![rows, cols / GROUP])))
@@ -105,7 +149,40 @@ fn resolve(
         cols,
         values: values.extent,
         scales: scales.map(|scales| scales.extent),
+        factor: None,
     })
+}
+
+fn is_e4m3(tensor: &TensorEntry) -> bool {
+    tensor.element == Element::F8E4M3
+}
+
+/// `stored` with the factor of its own that is published with it, of which `true` says that it divides.
+fn with_factor(
+    stored: Stored,
+    factor: Option<(&TensorEntry, bool)>,
+    spec: &ModelSpec,
+    role: Role,
+) -> Result<Stored> {
+    let Some((tensor, divides)) = factor else {
+        return if stored.quant == Quant::Nvfp4G16 { Err(err_no_factor()) } else { Ok(stored) };
+    };
+    // Vectors are read whole, and the embedding row by row, as their bytes say.
+    if stored.rows == 1 || role == Role::Embedding {
+        return Err(err_unasked_scales(&tensor.name, stored.quant));
+    }
+    let count = match role {
+        Role::Stack(..) | Role::JointStack(_) => {
+            spec.shape(role).and_then(|shape| shape.first().copied()).unwrap_or(1)
+        }
+        _ => 1,
+    };
+    let values: u64 = tensor.shape.iter().product();
+    if tensor.element != Element::Weight(Quant::F32) || values != count as u64 {
+        return Err(err_factor(tensor, count));
+    }
+    check_bytes(tensor, 4 * count)?;
+    Ok(Stored { factor: Some(Factor { extent: tensor.extent, divides }), ..stored })
 }
 
 /// Which FP8 it is, by its scales: their type, and the side of the square each covers. Powers of two come for squares of
@@ -160,6 +237,25 @@ fn err_element(element: &Element) -> Error {
     ))
 }
 
+fn err_two_factors(factor: &str, divisor: &str) -> Error {
+    Error::corrupt(format!("it has two scales for all of it, {} and {}", Quoted(factor), Quoted(divisor)))
+}
+
+fn err_no_factor() -> Error {
+    Error::corrupt(
+        "it is NVFP4 without the scale of the whole weight; expected a `weight_scale_2` or a `weight_global_scale`",
+    )
+}
+
+fn err_factor(tensor: &TensorEntry, count: usize) -> Error {
+    Error::corrupt(format!(
+        "{} is of type {} and shape {:?}; expected {count} of type F32, to scale the whole weight with",
+        Quoted(&tensor.name),
+        Quoted(tensor.element.name()),
+        tensor.shape
+    ))
+}
+
 fn err_scales(found: &str, expected: &Element) -> Error {
     Error::corrupt(format!("its scales are {found}; expected {}", expected.name()))
 }
@@ -170,4 +266,28 @@ fn err_unasked_scales(name: &str, quant: Quant) -> Error {
         Quoted(name),
         quant.name()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use base::FileId;
+
+    use super::*;
+
+    #[test]
+    fn a_factor_is_a_finite_number_other_than_zero() {
+        let extent = Extent { file: FileId(0), offset: 0, len: 4 };
+        for (stored, factor, inverse) in [
+            (4.0, Some(4.0), Some(0.25)),
+            (-0.5, Some(-0.5), Some(-2.0)),
+            (0.0, None, None),
+            (f32::INFINITY, None, None),
+            (f32::NAN, None, None),
+        ] {
+            for (divides, expected) in [(false, factor), (true, inverse)] {
+                let found = Factor { extent, divides }.spelled(f32::to_le_bytes(stored));
+                assert_eq!(found.ok(), expected, "{stored}, {divides}");
+            }
+        }
+    }
 }

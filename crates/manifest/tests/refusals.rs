@@ -225,6 +225,13 @@ fn a_configuration_this_engine_does_not_compute_is_refused_by_key() {
             |c| c["quantization_config"]["weight_block_size"] = vec![64, 64].into(),
             "weight_block_size",
         ),
+        ("kimi_nvfp4/hf", |c| c["quantization_config"]["quant_algo"] = "FP8".into(), "quant_algo"),
+        ("kimi_nvfp4/hf", |c| c["quantization_config"]["group_size"] = 32.into(), "group_size"),
+        (
+            "kimi_nvfp4/compressed",
+            |c| c["quantization_config"]["config_groups"]["group_0"]["weights"]["group_size"] = 32.into(),
+            "group_size",
+        ),
     ];
     for (name, change, expected) in cases {
         let said = refused_config(name, change);

@@ -1,5 +1,7 @@
 //! Roles to weights: everything resident is read and placed. What is missing was refused when the model was opened.
 
+mod factors;
+
 use std::sync::Arc;
 
 use backend::{Backend, LatentUp, Weight};
@@ -133,6 +135,8 @@ impl Loader<'_> {
             biases: self.expert_biases(id, moe)?,
             matrices: experts.matrices,
             alternating: experts.alternating,
+            factors: factors::read(experts, self.read)
+                .within(|| format!("the scales of whole experts of layer {}", id.0))?,
         })))
     }
 
@@ -196,7 +200,13 @@ impl Loader<'_> {
             Some(scales) => self.bytes(scales)?,
             None => Vec::new(),
         };
-        self.backend.place(stored.quant, stored.rows, stored.cols, values, scales)
+        let mut weight = self.backend.place(stored.quant, stored.rows, stored.cols, values, scales)?;
+        if let Some(factor) = &stored.factor {
+            let mut four = [0; 4];
+            (self.read)(factor.extent, &mut four)?;
+            weight.factor = factor.spelled(four)?;
+        }
+        Ok(weight)
     }
 
     /// The extent lies within its file, as was checked when the file was opened, so its length can be trusted.

@@ -8,7 +8,8 @@ use crate::{Quant, Row};
 
 /// A quantized matrix, [rows, cols], row-major, over borrowed bytes.
 ///
-/// Formats that keep their scales apart have them in a second plane; for all others it is empty.
+/// Formats that keep their scales apart have them in a second plane; for all others it is empty. [`Matrix::row`] knows
+/// nothing of the factor of the whole matrix.
 #[derive(Clone, Copy)]
 pub struct Matrix<'a> {
     quant: Quant,
@@ -23,6 +24,7 @@ pub struct Matrix<'a> {
     /// The first row among those in the bytes, and how many it is to the next.
     first: usize,
     step: usize,
+    factor: f32,
 }
 
 impl<'a> Matrix<'a> {
@@ -43,6 +45,7 @@ impl<'a> Matrix<'a> {
             rows_per_scale: quant.format().scales.as_ref().map_or(1, |scales| scales.rows),
             first: 0,
             step: 1,
+            factor: 1.0,
         })
     }
 
@@ -58,6 +61,16 @@ impl<'a> Matrix<'a> {
             step: 2 * self.step,
             ..self
         })
+    }
+
+    /// The same, all its values times `factor`.
+    pub fn times(self, factor: f32) -> Self {
+        Self { factor: self.factor * factor, ..self }
+    }
+
+    /// What all values are multiplied with, beyond what their bytes say: 1, but for NVFP4.
+    pub fn factor(&self) -> f32 {
+        self.factor
     }
 
     /// How its bytes are to be read.

@@ -63,6 +63,7 @@ pub(super) fn matrix(weight: &Weight) -> Matrix<'_> {
     let host = host_weight(weight);
     Matrix::new(weight.quant, weight.rows, weight.cols, &host.values, &host.scales)
         .expect("the lengths were checked when the weight was placed")
+        .times(weight.factor)
 }
 
 /// A weight of one row.

@@ -131,7 +131,7 @@ impl Backend for Cpu {
             if index >= table.rows {
                 return Err(Error::input(format!("token {token} is past the vocabulary of {}", table.rows)));
             }
-            self.kernels.dequantize(table.quant, rows.row(index), row);
+            self.kernels.dequantize_row(&rows, index, row);
         }
         Ok(out)
     }

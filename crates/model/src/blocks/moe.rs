@@ -23,6 +23,8 @@ pub(crate) struct Moe {
     pub(crate) matrices: [ExpertMatrix; 3],
     /// The rows of gate and up take turns in one piece.
     pub(crate) alternating: bool,
+    /// What these are multiplied with, for each expert; empty when none is.
+    pub(crate) factors: Vec<[f32; 3]>,
 }
 
 /// The router of the next layer with experts, applied to the residual stream as it is before this layer has added to
@@ -107,6 +109,7 @@ impl Moe {
             true => next(gate, gate.rows + up.rows)?.alternating(),
             false => [next(gate, gate.rows)?, next(up, up.rows)?],
         };
-        Ok([gate, up, next(down, down.rows)?])
+        let [a, b, c] = self.factors.get(lease.expert.0 as usize).copied().unwrap_or([1.0; 3]);
+        Ok([gate.times(a), up.times(b), next(down, down.rows)?.times(c)])
     }
 }

@@ -110,7 +110,7 @@ impl Task<'_> {
         for done in (0..mla.nope).step_by(GROUP) {
             let count = GROUP.min(mla.nope - done);
             for (i, row) in weights.chunks_exact_mut(width).take(count).enumerate() {
-                kernels.dequantize(keys.quant(), keys.row(first + done + i), &mut row[..mla.latent]);
+                kernels.dequantize_row(&keys, first + done + i, &mut row[..mla.latent]);
             }
             let queries = Factors { values: &plain[done..], row: mla.nope, step: 1 };
             let size = Size { rows: plain.len() / mla.nope, depth: count, cols: width };
@@ -131,7 +131,7 @@ impl Task<'_> {
         let weights = grown(weights, mla.nope);
         let sums = grown(sums, plain.len() / mla.nope);
         for l in 0..mla.latent {
-            kernels.dequantize(keys.quant(), keys.row(first + l), weights);
+            kernels.dequantize_row(&keys, first + l, weights);
             kernels.dot_rows(weights, plain, sums);
             out.iter_mut().skip(l).step_by(stride).zip(sums.iter()).for_each(|(out, sum)| *out = *sum);
         }
@@ -159,7 +159,7 @@ impl Task<'_> {
         let weights = grown(&mut space.weights, mla.latent);
         let answers = grown(&mut space.scores, tokens);
         for v in 0..mla.value {
-            kernels.dequantize(values.quant(), values.row(first + v), weights);
+            kernels.dequantize_row(&values, first + v, weights);
             kernels.dot_rows(weights, rows, answers);
             out.iter_mut().skip(v).step_by(mla.value).zip(answers.iter()).for_each(|(out, sum)| *out = *sum);
         }

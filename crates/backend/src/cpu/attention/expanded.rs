@@ -102,8 +102,8 @@ impl Task<'_> {
             LatentUp::Split { key, value } => {
                 let key = matrix(key);
                 for (l, out) in keys.chunks_exact_mut(padded(mla.nope)).enumerate() {
-                    let row = key.row(head * mla.latent + l);
-                    self.machine.kernels.dequantize(key.quant(), row, &mut out[..mla.nope]);
+                    let row = head * mla.latent + l;
+                    self.machine.kernels.dequantize_row(&key, row, &mut out[..mla.nope]);
                 }
                 self.spell_turned(matrix(value), head * mla.value..(head + 1) * mla.value, values, group);
             }
@@ -118,7 +118,7 @@ impl Task<'_> {
         for first in rows.clone().step_by(SIXTEEN) {
             let count = SIXTEEN.min(rows.end - first);
             for (i, row) in spelled.chunks_exact_mut(cols).take(count).enumerate() {
-                self.machine.kernels.dequantize(weights.quant(), weights.row(first + i), row);
+                self.machine.kernels.dequantize_row(&weights, first + i, row);
             }
             for (col, out) in out.chunks_exact_mut(stride).enumerate() {
                 let out = &mut out[first - rows.start..][..count];
