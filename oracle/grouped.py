@@ -18,6 +18,7 @@ from grouped_models import MODELS
 from models import Tiny, draw
 from quantise import CONFIGS, quantise
 from score import greedy, load
+from score import score as score_groups
 
 def main(llama_cpp: str, out: str, *families: str) -> None:
     chosen = {name: tiny for name, tiny in MODELS.items() if not families or name.split("/")[0] in families}
@@ -25,11 +26,15 @@ def main(llama_cpp: str, out: str, *families: str) -> None:
         folder = os.path.join(out, name)
         stored = settle(folder, tiny)
         quantised = {"quantization_config": CONFIGS[tiny.scheme]} if tiny.scheme else {}
+        if tiny.config.get("num_nextn_predict_layers"):
+            stored = wrap.with_prediction_layer(stored, tiny.config["num_hidden_layers"])
         wrap.save_folder(os.path.join(folder, "hf"), tiny.config | quantised, stored)
         if name == "mixtral/window":
             continue  # the converter does not tell of windows
         path = os.path.join(folder, "model.gguf")
-        to_gguf.convert(llama_cpp, os.path.join(folder, "hf"), path, tiny.dtype)
+        # The converter spells FP8 out, which only F32 holds exactly.
+        dtype = torch.float32 if tiny.scheme == "fp8" else tiny.dtype
+        to_gguf.convert(llama_cpp, os.path.join(folder, "hf"), path, dtype)
         if name == "mixtral/plain":
             write_by_expert(os.path.join(folder, "by_expert.gguf"), path)
     for family in sorted({name.split("/")[0] for name in chosen}):
@@ -40,7 +45,8 @@ def settle(folder: str, tiny: Tiny) -> dict[str, torch.Tensor]:
     """Draws weights until no choice is close, and writes their oracle. Gives them as they are stored."""
     for seed in range(tiny.seed, tiny.seed + 200):
         stored, weights = quantise(draw(tiny, seed), tiny.scheme)
-        oracle, report = score(tiny, weights, prompt(tiny, seed))
+        by = score_groups if "n_group" in tiny.config else score
+        oracle, report = by(tiny, weights, prompt(tiny, seed))
         if (report["routing_margin"] > ROUTING_MARGIN and report["greedy_margin"] > GREEDY_MARGIN
                 and len(oracle["gen_ids"].unique()) >= DIFFERENT):
             save_oracle(folder, oracle, report | {"seed": seed})
@@ -61,9 +67,11 @@ def score(tiny: Tiny, weights: dict[str, torch.Tensor], ids) -> tuple[dict[str, 
     worst = float((again.logits[0, len(ids):] - steps).abs().max() / steps.abs().max())
     assert worst < 1e-5, f"cached decoding strays from the uncached pass by {worst}"
     gaps = [1.0]
-    for logits in again.router_logits if routed else []:
+    biases = [module.e_score_correction_bias for module in model.modules() if hasattr(module, "e_score_correction_bias")]
+    for layer, logits in enumerate(again.router_logits if routed else []):
         top_k = tiny.config["num_experts_per_tok"]
-        ranked = (logits.softmax(-1) if logits.min() < 0 else logits).sort(descending=True).values
+        chosen_by = logits.sigmoid() + biases[layer] if biases else logits.softmax(-1) if logits.min() < 0 else logits
+        ranked = chosen_by.sort(descending=True).values
         gaps.append(float((ranked[..., top_k - 1] - ranked[..., top_k]).min()))
     top = torch.cat([whole.logits[0, -1:], steps[:-1]]).topk(2, dim=-1).values
     oracle = {"input_ids": tokens[0], "logits": whole.logits[0], "gen_ids": generated, "step_logits": steps}

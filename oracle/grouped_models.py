@@ -11,6 +11,10 @@ GPT_OSS = dict(
 COMMON = dict(hidden_act="silu", attention_dropout=0.0, tie_word_embeddings=False, bos_token_id=0, eos_token_id=1,
               initializer_range=0.02, max_position_embeddings=512)
 
+GLM4 = dict(
+    architectures=["Glm4MoeForCausalLM"], model_type="glm4_moe", rms_norm_eps=1e-5, rope_theta=1000000.0,
+    partial_rotary_factor=0.5, norm_topk_prob=True, scoring_func="sigmoid", topk_method="noaux_tc", rope_scaling=None)
+
 MODELS = {
     # Heads wider than the model's width over their number, three queries to a key, past one tile of 128.
     "qwen3_moe/plain": Tiny(COMMON | dict(
@@ -76,4 +80,32 @@ MODELS = {
         max_position_embeddings=2048, rope_scaling=dict(
             rope_type="yarn", factor=32.0, beta_fast=32.0, beta_slow=1.0, truncate=False,
             original_max_position_embeddings=64)), tokens=150, hidden=[1, 2], scheme="mxfp4"),
+    # Half of each head is rotated, a dense layer, groups; with the layer for multi-token prediction.
+    "glm4_moe/plain": Tiny(COMMON | GLM4 | dict(
+        vocab_size=120, hidden_size=56, intermediate_size=92, moe_intermediate_size=28, num_hidden_layers=3,
+        first_k_dense_replace=1, num_attention_heads=6, num_key_value_heads=2, head_dim=20, attention_bias=True,
+        use_qk_norm=True, n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=1, n_group=2, topk_group=1,
+        routed_scaling_factor=2.5, num_nextn_predict_layers=1), tokens=150, hidden=[1]),
+    # GLM-4.5-Air, which has no norms of queries and keys, in FP8.
+    "glm4_moe/air": Tiny(COMMON | GLM4 | dict(
+        vocab_size=110, hidden_size=72, intermediate_size=132, moe_intermediate_size=24, num_hidden_layers=2,
+        first_k_dense_replace=1, num_attention_heads=4, num_key_value_heads=4, head_dim=16, attention_bias=True,
+        use_qk_norm=False, n_routed_experts=7, num_experts_per_tok=2, n_shared_experts=2, n_group=1, topk_group=1,
+        routed_scaling_factor=1.0, num_nextn_predict_layers=0), hidden=[1], scheme="fp8"),
+    # GLM-4.7-Flash: latent attention.
+    "glm4_moe_lite/plain": Tiny(COMMON | GLM4 | dict(
+        architectures=["Glm4MoeLiteForCausalLM"], model_type="glm4_moe_lite", partial_rotary_factor=1.0,
+        vocab_size=120, hidden_size=64, intermediate_size=80, moe_intermediate_size=24, num_hidden_layers=3, first_k_dense_replace=1,
+        num_attention_heads=4, num_key_value_heads=4, q_lora_rank=36, kv_lora_rank=28, qk_nope_head_dim=20,
+        qk_rope_head_dim=16, v_head_dim=24, attention_bias=False, n_routed_experts=8, num_experts_per_tok=3,
+        n_shared_experts=1, n_group=1, topk_group=1, routed_scaling_factor=1.8, num_nextn_predict_layers=0),
+        tokens=150, hidden=[1]),
+    # Norms over whole rows, half of each head rotated, scores by sigmoid; in FP8, as published.
+    "minimax_m2/plain": Tiny(COMMON | dict(
+        architectures=["MiniMaxM2ForCausalLM"], model_type="minimax_m2", vocab_size=120, hidden_size=72,
+        intermediate_size=36, num_hidden_layers=3, num_attention_heads=6, num_key_value_heads=2, head_dim=20,
+        num_local_experts=9, num_experts_per_tok=3, rms_norm_eps=1e-6, rope_theta=5000000.0, rotary_dim=10,
+        partial_rotary_factor=0.5,
+        scoring_func="sigmoid", use_routing_bias=True, use_qk_norm=True, qk_norm_type="per_layer",
+        shared_intermediate_size=0, sliding_window=None), tokens=150, hidden=[1, 2], scheme="fp8"),
 }

@@ -33,7 +33,9 @@ fn modelopt(config: Config<'_>) -> Result<()> {
 }
 
 fn fp8(config: Config<'_>) -> Result<()> {
-    config.require("fmt", "e4m3")?;
+    if config.text_or("fmt", "e4m3")? != "float8_e4m3fn" {
+        config.require("fmt", "e4m3")?;
+    }
     if config.get("weight_block_size") == Some(&vec![32, 32].into()) {
         return config.require_present("scale_fmt", "ue8m0");
     }

@@ -296,6 +296,13 @@ pub struct Moe {
     pub router: Router,
 }
 
+impl Moe {
+    /// Experts as most families have them: joined by SiLU, without biases.
+    pub fn of(experts: usize, inner: usize, shared_inner: usize, router: Router) -> Self {
+        Self { experts, inner, shared_inner, gate: Gate::Silu, biases: false, alternating: false, router }
+    }
+}
+
 /// How the gate of a feed-forward network meets its up projection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Gate {

@@ -28,7 +28,18 @@ pub fn fixture(name: &str) -> PathBuf {
 }
 
 /// Folders of fixtures, by family.
-pub const FAMILIES: &[&str] = &["deepseek_v3", "qwen3_moe", "qwen3", "mixtral", "llama", "olmoe", "gpt_oss"];
+pub const FAMILIES: &[&str] = &[
+    "deepseek_v3",
+    "qwen3_moe",
+    "qwen3",
+    "mixtral",
+    "llama",
+    "olmoe",
+    "gpt_oss",
+    "glm4_moe",
+    "glm4_moe_lite",
+    "minimax_m2",
+];
 
 /// Every checkpoint of the fixtures, with what it must answer.
 pub fn checkpoints() -> Vec<(PathBuf, Oracle)> {
@@ -44,7 +55,7 @@ pub fn checkpoints() -> Vec<(PathBuf, Oracle)> {
             }
         }
     }
-    assert!(all.len() >= 38, "fixtures are missing: {} checkpoints", all.len());
+    assert!(all.len() >= 46, "fixtures are missing: {} checkpoints", all.len());
     all
 }
 

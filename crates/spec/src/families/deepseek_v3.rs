@@ -1,21 +1,21 @@
-//! DeepSeek-V2 and V3, Kimi K2 and K2.5 (text), and what shares their architecture: latent attention, a few dense
+//! DeepSeek-V2 and V3, Kimi K2 and K2.5 (text), GLM-4.7-Flash, and what shares their architecture: latent attention, a few dense
 //! layers, then experts with group-limited routing and a shared expert.
 //!
 //! DeepSeek-V2: arXiv:2405.04434. DeepSeek-V3: arXiv:2412.19437. Kimi K2: arXiv:2507.20534.
 
 use base::Result;
 
-use super::{Family, Shapes, layer_count, rotation, tables};
+use super::{Family, Shapes, grouped, layer_count, rotation, routing, tables};
 use crate::names::Table;
 use crate::{
-    Config, Ffn, Gate, GroupScore, Groups, LayerSpec, LayerWeight as W, Mixer, Mla, ModelSpec, Moe, Rope,
-    RopePairs, Router, Score, Skip, Slot, Stretch,
+    Config, Ffn, GroupScore, LayerSpec, LayerWeight as W, Mixer, Mla, ModelSpec, Moe, Rope, RopePairs,
+    Router, Score, Skip, Slot, Stretch,
 };
 
 /// The declaration.
 pub const FAMILY: Family = Family {
     name: "deepseek_v3",
-    model_types: &["deepseek_v3", "kimi_k2", "kimi_k25", "deepseek_v2"],
+    model_types: &["deepseek_v3", "kimi_k2", "kimi_k25", "deepseek_v2", "glm4_moe_lite"],
     gguf_architectures: &["deepseek2"],
     read_config,
     read_gguf,
@@ -56,44 +56,26 @@ fn read_config(config: Config<'_>) -> Result<ModelSpec> {
         rope: rope.rope,
     };
     let inner = config.size("moe_intermediate_size")?;
-    let router = if second { router_of_v2(&config)? } else { router_of_v3(&config)? };
+    let router = if second { router_of_v2(&config)? } else { routing::sigmoid_of_config(&config)? };
     Shape {
         vocab: config.size("vocab_size")?,
         hidden: config.size("hidden_size")?,
         norm_eps: config.positive("rms_norm_eps")? as f32,
         context: config.size("max_position_embeddings")?,
         tied_head: config.flag_or("tie_word_embeddings", false)?,
-        mtp_layers: config.size_or("num_nextn_predict_layers", config.size_or("num_mtp_layers", 0)?)?,
+        mtp_layers: grouped::mtp_of_config(&config)?,
         layers: layer_count(&config, "num_hidden_layers")?,
-        dense_layers: config.size_or("first_k_dense_replace", 0)?,
+        dense_layers: dense_layers(&config)?,
         dense_inner: config.size("intermediate_size")?,
         mla: Mla { scale: softmax_scale(&mla, rope.score_magnitude), ..mla },
-        moe: Moe {
-            experts: config.size("n_routed_experts")?,
+        moe: Moe::of(
+            config.size("n_routed_experts")?,
             inner,
-            shared_inner: inner * config.size_or("n_shared_experts", 0)?,
-            gate: Gate::Silu,
-            biases: false,
-            alternating: false,
+            inner * config.size_or("n_shared_experts", 0)?,
             router,
-        },
+        ),
     }
     .spec()
-}
-
-fn router_of_v3(config: &Config<'_>) -> Result<Router> {
-    config.require("scoring_func", "sigmoid")?;
-    config.require("topk_method", "noaux_tc")?;
-    Ok(Router {
-        top_k: config.size("num_experts_per_tok")?,
-        logit_bias: false,
-        score: Score::Sigmoid,
-        bias: true,
-        // Readers disagree on what these are when they are absent, so they must be told.
-        groups: groups(config.size("n_group")?, config.size("topk_group")?, GroupScore::TopTwo),
-        normalise: config.flag("norm_topk_prob")?,
-        scale: config.positive("routed_scaling_factor")? as f32,
-    })
 }
 
 fn router_of_v2(config: &Config<'_>) -> Result<Router> {
@@ -111,14 +93,23 @@ fn router_of_v2(config: &Config<'_>) -> Result<Router> {
         logit_bias: false,
         score: Score::Softmax,
         bias: false,
-        groups: groups(count, keep, GroupScore::Best).filter(|_| limited),
+        groups: routing::groups(count, keep, GroupScore::Best).filter(|_| limited),
         normalise: false,
         scale: config.positive("routed_scaling_factor")? as f32,
     })
 }
 
-fn groups(count: usize, keep: usize, score: GroupScore) -> Option<Groups> {
-    (count > 1).then_some(Groups { count, keep, score })
+/// Layers without experts, which come first. transformers tells them as a list.
+fn dense_layers(config: &Config<'_>) -> Result<usize> {
+    let Some(told) = config.get("mlp_layer_types") else { return config.size_or("first_k_dense_replace", 0) };
+    let told: Vec<&str> = told.as_array().into_iter().flatten().filter_map(|kind| kind.as_str()).collect();
+    let dense = told.iter().take_while(|kind| **kind == "dense").count();
+    match told[dense..].iter().all(|kind| *kind == "sparse")
+        && told.len() == config.size("num_hidden_layers")?
+    {
+        true => Ok(dense),
+        false => Err(config.err_implemented("mlp_layer_types", "dense, then sparse, one a layer")),
+    }
 }
 
 /// A rotation, and what YaRN asks of the attention scores beside it.
@@ -154,7 +145,7 @@ fn with_temperature(rope: Rope, all_dim: f64) -> Rotation {
 
 fn read_gguf(config: Config<'_>, shapes: Shapes<'_>) -> Result<ModelSpec> {
     let embedding = shapes("token_embd.weight").unwrap_or_default();
-    let layers = layer_count(&config, "block_count")?;
+    let (layers, mtp_layers) = grouped::layers_of_gguf(&config)?;
     let dense_layers = config.size_or("leading_dense_block_count", 0)?;
     let has_bias = |layer: usize| shapes(&format!("blk.{layer}.exp_probs_b.bias")).is_some();
     let biased = (dense_layers..layers).any(has_bias);
@@ -185,48 +176,19 @@ fn read_gguf(config: Config<'_>, shapes: Shapes<'_>) -> Result<ModelSpec> {
         norm_eps: config.positive("attention.layer_norm_rms_epsilon")? as f32,
         context: config.size("context_length")?,
         tied_head: shapes("output.weight").is_none(),
-        mtp_layers: 0,
+        mtp_layers,
         layers,
         dense_layers,
         dense_inner: config.size("feed_forward_length")?,
         mla: Mla { scale: softmax_scale(&mla, rope.score_magnitude), ..mla },
-        moe: Moe {
-            experts: config.size("expert_count")?,
+        moe: Moe::of(
+            config.size("expert_count")?,
             inner,
-            shared_inner: inner * config.size_or("expert_shared_count", 0)?,
-            gate: Gate::Silu,
-            biases: false,
-            alternating: false,
-            router: router_of_gguf(&config, biased)?,
-        },
+            inner * config.size_or("expert_shared_count", 0)?,
+            routing::of_gguf(&config, biased, true)?,
+        ),
     }
     .spec()
-}
-
-fn router_of_gguf(config: &Config<'_>, bias: bool) -> Result<Router> {
-    // Absent in DeepSeek-V2 files, which score by softmax, and in the first V3 files, which have a bias.
-    let (score, group_score) = match config.size_or("expert_gating_func", if bias { 2 } else { 1 })? {
-        1 => (Score::Softmax, GroupScore::Best),
-        2 => (Score::Sigmoid, GroupScore::TopTwo),
-        _ => return Err(config.err_implemented("expert_gating_func", "1 (softmax) or 2 (sigmoid)")),
-    };
-    // Files of DeepSeek-V3 and R1 from before the keys existed: 256 experts in 8 groups of which 4 are used.
-    let unsaid = config.get("expert_group_count").is_none();
-    let third = unsaid && score == Score::Sigmoid && config.size("expert_count")? == 256;
-    let (count, keep) = if third {
-        (8, 4)
-    } else {
-        (config.size_or("expert_group_count", 1)?, config.size_or("expert_group_used_count", 1)?)
-    };
-    Ok(Router {
-        top_k: config.size("expert_used_count")?,
-        logit_bias: false,
-        score,
-        bias: bias || score == Score::Sigmoid,
-        groups: groups(count, keep, group_score),
-        normalise: config.flag_or("expert_weights_norm", false)?,
-        scale: rotation::or_when_zero(config.number_or("expert_weights_scale", 0.0)?, 1.0) as f32,
-    })
 }
 
 fn rope_of_gguf(config: &Config<'_>, shapes: Shapes<'_>, dims: usize) -> Result<Rotation> {

@@ -20,7 +20,13 @@ pub const FAMILY: Family = Family {
     read_gguf,
     names: &[tables::FRAME, tables::ATTENTION, NAMES],
     prefix: "",
-    gguf_names: &[tables::GGUF_FRAME, tables::GGUF_ATTENTION, tables::GGUF_EXPERTS, GGUF_NAMES],
+    gguf_names: &[
+        tables::GGUF_FRAME,
+        tables::GGUF_POST_NORM,
+        tables::GGUF_ATTENTION,
+        tables::GGUF_EXPERTS,
+        GGUF_NAMES,
+    ],
     skips: &[],
 };
 
@@ -75,7 +81,6 @@ const NAMES: Table = &[
 ];
 
 const GGUF_NAMES: Table = &[
-    ("blk.{layer}.post_attention_norm.weight", Slot::Layer(W::FfnNorm)),
     ("blk.{layer}.attn_sinks.weight", Slot::Layer(W::Sinks)),
     ("blk.{layer}.ffn_gate_inp.bias", Slot::Layer(W::LogitBias)),
     ("blk.{layer}.ffn_gate_exps.bias", Slot::Layer(W::GateBiases)),

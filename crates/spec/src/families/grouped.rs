@@ -3,7 +3,7 @@
 use base::Result;
 
 use super::{Shapes, layer_count, rotation};
-use crate::{Config, Ffn, Gate, Gqa, LayerSpec, Mixer, ModelSpec, Moe, RopePairs, Router, Score};
+use crate::{Config, Ffn, Gqa, LayerSpec, Mixer, ModelSpec, Moe, RopePairs, Router, Score};
 
 /// What `config.json` says of attention. Norms of queries and keys are the family's to add.
 pub(super) fn attention_of_config(config: &Config<'_>, pairs: RopePairs) -> Result<Gqa> {
@@ -30,6 +30,9 @@ pub(super) fn attention_of_config(config: &Config<'_>, pairs: RopePairs) -> Resu
 
 /// Dimensions of a head that are rotated: the first ones.
 fn rotated(config: &Config<'_>, head: usize) -> Result<usize> {
+    if config.get("rotary_dim").is_some() {
+        return config.size("rotary_dim");
+    }
     let scaling = rotation::scaling(config)?;
     let told_in = scaling.filter(|scaling| scaling.get("partial_rotary_factor").is_some());
     let share = told_in.unwrap_or(*config).number_or("partial_rotary_factor", 1.0)?;
@@ -58,7 +61,7 @@ pub(super) fn attention_of_gguf(
         kv_heads: config.size_or("attention.head_count_kv", heads)?,
         head,
         norm: None,
-        input_bias: shapes("blk.0.attn_q.bias").is_some(),
+        input_bias: ["q", "k", "v"].iter().any(|part| shapes(&format!("blk.0.attn_{part}.bias")).is_some()),
         output_bias: shapes("blk.0.attn_output.bias").is_some(),
         sinks: false,
         window: Some(config.size_or("attention.sliding_window", 0)?).filter(|window| *window > 0),
@@ -80,7 +83,7 @@ pub(super) fn model_of_config(
         norm_eps: config.positive("rms_norm_eps")? as f32,
         context: config.size("max_position_embeddings")?,
         tied_head: config.flag_or("tie_word_embeddings", false)?,
-        mtp_layers: 0,
+        mtp_layers: mtp_of_config(config)?,
         layers: (0..layer_count(config, "num_hidden_layers")?).map(layer).collect(),
     }
     .checked()
@@ -94,6 +97,7 @@ pub(super) fn model_of_gguf(
     layer: impl Fn(usize) -> LayerSpec,
 ) -> Result<ModelSpec> {
     let embedding = shapes("token_embd.weight").unwrap_or_default();
+    let (layers, mtp_layers) = layers_of_gguf(config)?;
     ModelSpec {
         family,
         vocab: embedding.first().map_or(0, |rows| *rows as usize),
@@ -101,10 +105,24 @@ pub(super) fn model_of_gguf(
         norm_eps: config.positive("attention.layer_norm_rms_epsilon")? as f32,
         context: config.size("context_length")?,
         tied_head: shapes("output.weight").is_none(),
-        mtp_layers: 0,
-        layers: (0..layer_count(config, "block_count")?).map(layer).collect(),
+        mtp_layers,
+        layers: (0..layers).map(layer).collect(),
     }
     .checked()
+}
+
+/// Layers behind the last one that predict several tokens ahead.
+pub(super) fn mtp_of_config(config: &Config<'_>) -> Result<usize> {
+    config.size_or("num_nextn_predict_layers", config.size_or("num_mtp_layers", 0)?)
+}
+
+/// Layers, and those behind the last one that predict several tokens ahead: files count both together.
+pub(super) fn layers_of_gguf(config: &Config<'_>) -> Result<(usize, usize)> {
+    let (all, ahead) = (layer_count(config, "block_count")?, config.size_or("nextn_predict_layers", 0)?);
+    match all.checked_sub(ahead) {
+        Some(layers) => Ok((layers, ahead)),
+        None => Err(config.err_expected("nextn_predict_layers", "fewer than block_count")),
+    }
 }
 
 /// A layer without experts.
@@ -123,15 +141,12 @@ pub(super) fn experts_of_config(
     [count, inner]: [&str; 2],
     normalise: bool,
 ) -> Result<Moe> {
-    Ok(Moe {
-        experts: config.size(count)?,
-        inner: config.size(inner)?,
-        shared_inner: 0,
-        gate: Gate::Silu,
-        biases: false,
-        alternating: false,
-        router: by_softmax(config.size("num_experts_per_tok")?, normalise),
-    })
+    Ok(Moe::of(
+        config.size(count)?,
+        config.size(inner)?,
+        0,
+        by_softmax(config.size("num_experts_per_tok")?, normalise),
+    ))
 }
 
 /// The same of GGUF metadata.
@@ -140,15 +155,12 @@ pub(super) fn experts_of_gguf(config: &Config<'_>, normalise: bool) -> Result<Mo
         Some(_) => config.size("expert_feed_forward_length")?,
         None => config.size("feed_forward_length")?,
     };
-    Ok(Moe {
-        experts: config.size("expert_count")?,
+    Ok(Moe::of(
+        config.size("expert_count")?,
         inner,
-        shared_inner: 0,
-        gate: Gate::Silu,
-        biases: false,
-        alternating: false,
-        router: by_softmax(config.size("expert_used_count")?, normalise),
-    })
+        0,
+        by_softmax(config.size("expert_used_count")?, normalise),
+    ))
 }
 
 fn by_softmax(top_k: usize, normalise: bool) -> Router {

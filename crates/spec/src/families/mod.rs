@@ -2,10 +2,13 @@
 
 mod tables;
 mod rotation;
+mod routing;
 mod grouped;
 mod deepseek_v3;
+mod glm4_moe;
 mod gpt_oss;
 mod llama;
+mod minimax_m2;
 mod olmoe;
 mod qwen3;
 mod qwen3_moe;
@@ -50,6 +53,8 @@ pub const ALL: &[&Family] = &[
     &llama::FAMILY,
     &olmoe::FAMILY,
     &gpt_oss::FAMILY,
+    &glm4_moe::FAMILY,
+    &minimax_m2::FAMILY,
 ];
 
 /// Bounded before anything is laid out layer by layer.

@@ -66,6 +66,10 @@ pub(super) const GGUF_FRAME: Table = &[
 /// GGUF: the norm before the feed-forward network, as most architectures call it.
 pub(super) const GGUF_FFN_NORM: Table = &[("blk.{layer}.ffn_norm.weight", Slot::Layer(W::FfnNorm))];
 
+/// GGUF: the same, as architectures call it that came later.
+pub(super) const GGUF_POST_NORM: Table =
+    &[("blk.{layer}.post_attention_norm.weight", Slot::Layer(W::FfnNorm))];
+
 /// GGUF: grouped-query attention.
 pub(super) const GGUF_ATTENTION: Table = &[
     ("blk.{layer}.attn_q.weight", Slot::Layer(W::Query)),
