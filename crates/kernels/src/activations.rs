@@ -105,8 +105,14 @@ fn quantize_group(x: &[f32; 32], codes: &mut [i8; 32]) -> f32 {
             taint[i] += x * 0.0;
         }
     }
-    let most = most.iter().fold(0.0, |a: f32, b| if *b > a { *b } else { a });
-    let taint: f32 = taint.iter().sum();
+    // Folded in halves: one after the other, each would wait for the one before.
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            most[i] = if most[i + half] > most[i] { most[i + half] } else { most[i] };
+            taint[i] += taint[i + half];
+        }
+    }
+    let (most, taint) = (most[0], taint[0]);
     let per_step = if most > LEAST { 127.0 / most } else { 0.0 };
     for (code, x) in codes.iter_mut().zip(x) {
         *code = round(x * per_step);

@@ -3,23 +3,30 @@
 //! With one or two tokens each row is multiplied as it streams by. With more, rows are spelled out once, a block at
 //! a time, and multiplied with tokens laid side by side, where the instruction set can.
 
+use std::array;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use quant::{Matrix, Quant, Strip};
+use quant::{Matrix, Strip};
 
 use crate::activations::{ActivationStrip, STRIP};
 use crate::isa::check_codes;
 use crate::product::{Columns, Compute, Weights, grown};
-use crate::tiles::{ABREAST, Many, ROWS, Tiles, TokenTile, WIDTH};
+use crate::tiles::{
+    ABREAST, Block, Many, Order, ROWS, RowTile, Sums, TILES, Tiles, TokenTile, WIDTH, lay_out_group,
+};
 
 /// Tokens up to which rows are multiplied as they stream by.
 const FEW: usize = 2;
 
-/// Strips that a thread spells out together: 1 MiB, in the second-level cache beside three token tiles.
-const SPELLED: usize = 2688;
+/// Bytes of rows that a thread spells out together: half of a second-level cache, beside the tokens.
+const SPELLED: usize = 1 << 20;
 
-/// Rows of a block at most: more gain nothing.
-const BLOCK: usize = 64;
+/// Tiles of twelve rows in a block at most.
+const PANELS: usize = 4;
+
+/// Tokens that are multiplied together.
+const TOGETHER: usize = ABREAST * WIDTH;
 
 /// Bytes of weights that a thread claims at a time when each is used once.
 const CLAIM: usize = 64 << 10;
@@ -29,19 +36,30 @@ const CLAIM: usize = 64 << 10;
 pub(crate) struct CodesScratch {
     tokens: Vec<ActivationStrip>,
     tiles: Vec<TokenTile>,
-    /// For each thread, rows spelled out.
+    /// For each thread, a row spelled out.
     spelled: Vec<Strip>,
+    /// For each thread, a block of rows.
+    blocks: Vec<BlockScratch>,
+}
+
+/// A block of rows spelled out, and their sums with some tokens.
+#[derive(Clone, Default)]
+struct BlockScratch {
+    tiles: Vec<RowTile>,
+    sums: Vec<Sums>,
 }
 
 /// Bytes that products of `tokens` tokens keep from one to the next, with rows of up to `cols` columns.
 pub fn codes_scratch_bytes(cols: usize, tokens: usize, threads: usize) -> usize {
     let strips = cols.div_ceil(STRIP);
-    let laid = if tokens > FEW { tokens.div_ceil(WIDTH) * strips * size_of::<TokenTile>() } else { 0 };
-    // Where there are no tiles, every token is kept so, which takes a fifth more than its part of a tile.
     let few = tokens.max(FEW) * strips * size_of::<ActivationStrip>();
-    let spelled = SPELLED.min(2 * BLOCK * strips).max(2 * ROWS * strips) * size_of::<Strip>();
-    let sums = 2 * BLOCK * ABREAST * WIDTH * size_of::<f32>();
-    laid.max(few) + threads * (spelled + sums)
+    let laid = strips
+        * (TILES * tokens.div_ceil(WIDTH) * size_of::<TokenTile>() + TOGETHER * size_of::<ActivationStrip>());
+    // Where there are no tiles, every token is kept as it is, which takes more than in a tile.
+    let tokens = few.max(if tokens > FEW { laid } else { 0 });
+    let panel = strips * TILES * size_of::<RowTile>();
+    let panels = (SPELLED / panel).clamp(2, 2 * PANELS);
+    tokens + threads * panels * (panel + size_of::<Sums>())
 }
 
 /// Whether products with these weights can go by their codes.
@@ -61,7 +79,9 @@ pub(crate) fn product(
     let cols = weights.w.cols();
     let tokens = x.len() / cols;
     match compute.kernels.many() {
-        Many::Tiles(tiles) if tokens > FEW => by_tiles(compute, tiles, weights, x, out, scratch),
+        Many::Tiles(tiles) if tokens > FEW && weights.same_groups() => {
+            by_tiles(compute, tiles, weights, x, out, scratch)
+        }
         _ => by_rows(compute, weights, x, out, scratch),
     }
 }
@@ -145,102 +165,109 @@ fn by_tiles(
     scratch: &mut CodesScratch,
 ) {
     let (rows, cols) = (weights.w.rows(), weights.w.cols());
-    let (tokens, strips) = (x.len() / cols, cols.div_ceil(STRIP));
-    let CodesScratch { tiles: laid, spelled, .. } = scratch;
-    let laid = lay_out(compute, x, cols, grown(laid, tokens.div_ceil(WIDTH) * strips, TokenTile::ZERO));
+    let tokens = x.len() / cols;
+    let order = Order::new(weights.w.quant(), cols.div_ceil(STRIP));
+    let x = lay_out(compute, x, cols, order, &mut scratch.tokens, &mut scratch.tiles);
 
-    let lanes = weights.lanes(compute, x.len());
-    let block = (SPELLED / (strips * weights.matrices())).min(rows.div_ceil(lanes * 2)).min(BLOCK);
-    let block = block.next_multiple_of(ROWS).min(rows);
-    let part = block * strips * weights.matrices();
+    let lanes = weights.lanes(compute, tokens * cols);
+    let panel = order.tiles();
+    let most = SPELLED / (panel * size_of::<RowTile>() * weights.matrices());
+    let panels = most.min(PANELS).min(rows.div_ceil(ROWS * lanes * 2)).max(1);
     let next = AtomicUsize::new(0);
-    compute.threads.for_chunks(grown(spelled, lanes * part, Strip::ZERO), part, &|_, spelled| {
-        loop {
-            let first = next.fetch_add(block, Ordering::Relaxed);
-            if first >= rows {
-                return;
-            }
-            let count = block.min(rows - first);
-            let (w, up) = spelled.split_at_mut(block * strips);
-            let w = spell(tiles, weights.w, first, &mut w[..count * strips], strips);
-            let up = weights.up.map(|matrix| {
-                (matrix.quant(), spell(tiles, matrix, first, &mut up[..count * strips], strips))
-            });
-            for (at, x) in laid.chunks(ABREAST * strips).enumerate() {
-                let mut sums = Sums::of(tiles, (weights.w.quant(), w), x, strips);
-                if let Some(up) = up {
-                    let up = Sums::of(tiles, up, x, strips);
-                    weights.join(compute.kernels, &mut sums.values, &up.values);
+    compute.threads.for_chunks(
+        grown(&mut scratch.blocks, lanes, BlockScratch::default()),
+        1,
+        &|_, scratch| {
+            let BlockScratch { tiles: spelled, sums } = &mut scratch[0];
+            let (w, up) = grown(spelled, panels * panel * weights.matrices(), RowTile::ZERO)
+                .split_at_mut(panels * panel);
+            let (sums, up_sums) = grown(sums, panels * weights.matrices(), Sums::ZERO).split_at_mut(panels);
+            loop {
+                let first = next.fetch_add(panels * ROWS, Ordering::Relaxed);
+                if first >= rows {
+                    return;
                 }
-                sums.write(first, at * ABREAST * WIDTH, tokens, out);
+                let block = spell(tiles, weights.w, first, order, w);
+                let sums = &mut sums[..block.tiles.len() / panel];
+                let up = weights.up.map(|matrix| spell(tiles, matrix, first, order, up));
+                let mut after = x;
+                for token in (0..tokens).step_by(TOGETHER) {
+                    let (x, rest) = after.split_at(after.len().min(ABREAST * panel));
+                    after = rest;
+                    // SAFETY: `tiles` comes from a table that was handed out for this CPU.
+                    unsafe { (tiles.multiply)(&block, x, rest, sums) };
+                    if let Some(up) = &up {
+                        // SAFETY: as above.
+                        unsafe { (tiles.multiply)(up, x, rest, &mut up_sums[..sums.len()]) };
+                        for (sums, ups) in sums.iter_mut().zip(&*up_sums) {
+                            weights.join(
+                                compute.kernels,
+                                sums.0[0].as_flattened_mut(),
+                                ups.0[0].as_flattened(),
+                            );
+                        }
+                    }
+                    write(sums, first, token..tokens.min(token + TOGETHER), out);
+                }
             }
-        }
-    });
+        },
+    );
 }
 
-/// Spells `x`, [tokens, cols], as token tiles.
-fn lay_out<'a>(compute: &Compute<'_>, x: &[f32], cols: usize, out: &'a mut [TokenTile]) -> &'a [TokenTile] {
-    let strips = cols.div_ceil(STRIP);
-    compute.threads.for_chunks(out, strips, &|tile, out| {
-        let first = tile * WIDTH * cols;
-        let tokens = || x[first..].chunks_exact(cols).take(WIDTH);
-        for (s, out) in out.iter_mut().enumerate() {
-            let mut strip = [ActivationStrip::ZERO];
-            let columns = s * STRIP..cols.min((s + 1) * STRIP);
-            for (place, token) in tokens().enumerate() {
-                compute.kernels.quantize(&token[columns.clone()], &mut strip);
-                out.put(place, &strip[0]);
-            }
-            for place in tokens().count()..WIDTH {
-                out.put(place, &ActivationStrip::ZERO);
-            }
-        }
-    });
+/// Spells `x`, [tokens, cols], as token tiles: those that are multiplied together lie together.
+fn lay_out<'a>(
+    compute: &Compute<'_>,
+    x: &[f32],
+    cols: usize,
+    order: Order,
+    strips: &mut Vec<ActivationStrip>,
+    out: &'a mut Vec<TokenTile>,
+) -> &'a [TokenTile] {
+    let tokens = x.len() / cols;
+    let out = grown(out, tokens.div_ceil(WIDTH) * order.tiles(), TokenTile::ZERO);
+    let strips = grown(strips, tokens.min(TOGETHER) * order.strips, ActivationStrip::ZERO);
+    for (x, out) in x.chunks(TOGETHER * cols).zip(out.chunks_mut(ABREAST * order.tiles())) {
+        let strips = &mut strips[..x.len() / cols * order.strips];
+        compute.threads.for_chunks(strips, order.strips, &|token, strips| {
+            compute.kernels.quantize(&x[token * cols..][..cols], strips);
+        });
+        let strips = &*strips;
+        compute.threads.for_chunks(out, out.len() / order.groups, &|g, out| {
+            lay_out_group(order, g, strips, out);
+        });
+    }
     out
 }
 
-/// Spells rows from `first` on, as many as `out` holds.
+/// Spells rows from `first` on, as many as there are or `out` holds; what is left of the last twelve is anything.
 fn spell<'a>(
     tiles: &Tiles,
     matrix: Matrix<'_>,
     first: usize,
-    out: &'a mut [Strip],
-    strips: usize,
-) -> &'a [Strip] {
-    for (r, out) in out.chunks_exact_mut(strips).enumerate() {
-        let row = matrix.row(first + r);
-        check_codes(matrix.quant(), row, strips);
-        // SAFETY: `tiles` comes from a table that was handed out for this CPU, and the row was checked.
-        unsafe { (tiles.spell)(matrix.quant(), row, out) };
+    order: Order,
+    out: &'a mut [RowTile],
+) -> Block<'a> {
+    let (quant, mut anchored) = (matrix.quant(), true);
+    let count = (matrix.rows() - first).min(out.len() / order.tiles() * ROWS);
+    let out = &mut out[..count.div_ceil(ROWS) * order.tiles()];
+    for (p, out) in out.chunks_exact_mut(order.tiles()).enumerate() {
+        let few = (count - p * ROWS).min(ROWS);
+        let rows: [_; ROWS] = array::from_fn(|r| matrix.row(first + p * ROWS + r.min(few - 1)));
+        rows.iter().for_each(|row| check_codes(quant, *row, order.strips));
+        // SAFETY: `tiles` comes from a table that was handed out for this CPU, and the rows were checked.
+        anchored &= unsafe { (tiles.spell)(quant, &rows[..few], order, out) };
     }
-    out
+    Block { tiles: out, order, minima: quant.has_minima(), anchored }
 }
 
-/// The products of a block of rows with some tiles, [rows, tokens of the tiles].
-struct Sums {
-    values: Vec<f32>,
-    width: usize,
-}
-
-impl Sums {
-    fn of(tiles: &Tiles, (quant, rows): (Quant, &[Strip]), x: &[TokenTile], strips: usize) -> Self {
-        let width = x.len() / strips * WIDTH;
-        let mut values = vec![0.0; rows.len() / strips * width];
-        // SAFETY: `tiles` comes from a table that was handed out for this CPU.
-        unsafe { (tiles.multiply)(quant, rows, x, strips, &mut values) };
-        Self { values, width }
-    }
-
-    /// Writes what belongs to one of `tokens`; the first row and token have these numbers.
-    fn write(&self, first_row: usize, first_token: usize, tokens: usize, out: &Columns<'_>) {
-        let rows = self.values.len() / self.width;
-        for token in 0..self.width.min(tokens - first_token) {
-            for row in 0..rows {
-                // SAFETY: blocks of rows are claimed by one thread each.
-                unsafe {
-                    out.set(first_row + row, first_token + token, self.values[row * self.width + token])
-                };
-            }
+/// Writes the first lane of the sums of rows from `first_row` on with `tokens`.
+fn write(sums: &[Sums], first_row: usize, tokens: Range<usize>, out: &Columns<'_>) {
+    for (p, sums) in sums.iter().enumerate() {
+        let first = first_row + p * ROWS;
+        let rows = &sums.0[0][..(out.rows() - first).min(ROWS)];
+        for (place, token) in tokens.clone().enumerate() {
+            // SAFETY: blocks of rows are claimed by one thread each.
+            unsafe { out.set_rows(first, token, rows.iter().map(|sums| sums[place])) };
         }
     }
 }

@@ -47,6 +47,11 @@ impl Weights<'_> {
         kernels.silu_mul(gate, up);
     }
 
+    /// Whether all have the same columns in a group.
+    pub(crate) fn same_groups(&self) -> bool {
+        self.up.is_none_or(|up| up.quant().strip_group() == self.w.quant().strip_group())
+    }
+
     /// Threads worth waking for a product with `floats` activations.
     pub(crate) fn lanes(&self, compute: &Compute<'_>, floats: usize) -> usize {
         let multiplications = self.matrices().saturating_mul(self.w.rows()).saturating_mul(floats);
@@ -79,6 +84,29 @@ impl<'a> Columns<'a> {
     /// The columns of `out`, [tokens, rows], whose answers are yet to be multiplied with `factor`.
     pub(crate) fn new(out: &'a mut [f32], rows: usize, factor: f32) -> Self {
         Self { start: out.as_mut_ptr(), rows, tokens: out.len() / rows, factor, out: PhantomData }
+    }
+
+    /// How many columns there are.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Writes the answers of rows from `first` on for `token`, times the factor.
+    ///
+    /// # Safety
+    /// No other thread writes these rows.
+    pub(crate) unsafe fn set_rows(
+        &self,
+        first: usize,
+        token: usize,
+        values: impl ExactSizeIterator<Item = f32>,
+    ) {
+        assert!(first < self.rows && values.len() <= self.rows - first && token < self.tokens);
+        for (r, value) in values.enumerate() {
+            // SAFETY: the places lie inside the output, [tokens, rows], by the line above; the rest is the caller's
+            // duty.
+            unsafe { self.start.add(token * self.rows + first + r).write(value * self.factor) };
+        }
     }
 
     /// Writes the answer of `row` for `token`, times the factor.

@@ -1,56 +1,139 @@
-//! Tokens laid side by side, for products with many of them.
+//! Rows and tokens laid out for products with many tokens.
+//!
+//! Sixteen columns of twelve rows make a [`RowTile`], sixteen columns of sixteen tokens a [`TokenTile`]. Columns are
+//! taken group by group of the canonical order, and of each group strip by strip: so a sum stays in a register along
+//! the whole row, and the tokens' part of one group stays in the first-level cache for all rows of a block.
 
-use quant::{Quant, Row, Strip};
+use quant::{Group, Quant, Row, Strip};
 
 use crate::activations::{ActivationStrip, STRIP};
 
 /// Tokens of a tile.
 pub(crate) const WIDTH: usize = 16;
 
-/// Rows that share each load of a tile.
-pub(crate) const ROWS: usize = 8;
+/// Token tiles that are multiplied together, at most.
+pub(crate) const ABREAST: usize = 2;
 
-/// Token tiles that are multiplied together.
-pub(crate) const ABREAST: usize = 3;
+/// Rows of a tile.
+pub(crate) const ROWS: usize = 12;
 
-/// 256 columns of 16 tokens; tokens past the last are zeros.
+/// Columns of a tile.
+const COLS: usize = 16;
+
+/// Tiles in a strip.
+pub(crate) const TILES: usize = STRIP / COLS;
+
+/// What is added to an activation's code to make it unsigned.
+pub(crate) const OFFSET: i32 = 128;
+
+/// 16 columns of 16 tokens. Of a group of 32 columns the first tile has the floats.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub(crate) struct TokenTile {
-    /// Four columns of each token, then the next four of each.
-    pub codes: [[[i8; 4]; WIDTH]; STRIP / 4],
-    /// See [`ActivationStrip::scales32`].
-    pub scales: [[f32; WIDTH]; 8],
-    /// See [`ActivationStrip::sums16`]; its other fields follow likewise.
-    pub sums16: [[i32; WIDTH]; 16],
-    pub totals16: [[f32; WIDTH]; 16],
-    pub sums32: [[i32; WIDTH]; 8],
-    pub totals32: [[f32; WIDTH]; 8],
+    /// Four columns of each token, plus [`OFFSET`], then the next four of each.
+    pub codes: [[[u8; 4]; WIDTH]; COLS / 4],
+    /// The scale of each token.
+    pub scales: [f32; WIDTH],
+    /// scale · Σ code of the group.
+    pub totals: [f32; WIDTH],
 }
 
 impl TokenTile {
-    pub(crate) const ZERO: Self = Self {
-        codes: [[[0; 4]; WIDTH]; STRIP / 4],
-        scales: [[0.0; WIDTH]; 8],
-        sums16: [[0; WIDTH]; 16],
-        totals16: [[0.0; WIDTH]; 16],
-        sums32: [[0; WIDTH]; 8],
-        totals32: [[0.0; WIDTH]; 8],
-    };
+    pub(crate) const ZERO: Self =
+        Self { codes: [[[0; 4]; WIDTH]; COLS / 4], scales: [0.0; WIDTH], totals: [0.0; WIDTH] };
+}
 
-    /// Puts a token's strip at `place`.
-    pub(crate) fn put(&mut self, place: usize, strip: &ActivationStrip) {
-        for (quads, codes) in self.codes.iter_mut().zip(strip.codes.as_chunks().0) {
-            quads[place] = *codes;
-        }
-        for g in 0..8 {
-            self.scales[g][place] = strip.scales32[g];
-            self.sums32[g][place] = strip.sums32[g];
-            self.totals32[g][place] = strip.totals32[g];
-        }
-        for g in 0..16 {
-            self.sums16[g][place] = strip.sums16[g];
-            self.totals16[g][place] = strip.totals16[g];
+/// 16 columns of 12 rows. Of a group of 32 columns the first tile has what belongs to the group.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct RowTile {
+    /// Of each row.
+    pub codes: [[i8; COLS]; ROWS],
+    /// The bits of [`ANCHOR`] less [`OFFSET`] times the sum of the group's codes.
+    pub starts: [i32; ROWS],
+    /// As [`Strip::scales`].
+    pub scales: [f32; ROWS],
+    /// The scales times −[`ANCHOR`].
+    pub anchors: [f32; ROWS],
+    /// As [`Strip::minima`].
+    pub minima: [f32; ROWS],
+}
+
+impl RowTile {
+    pub(crate) const ZERO: Self = Self {
+        codes: [[0; COLS]; ROWS],
+        starts: [0; ROWS],
+        scales: [0.0; ROWS],
+        anchors: [0.0; ROWS],
+        minima: [0.0; ROWS],
+    };
+}
+
+/// 1.5 · 2²³: an integer below 2²² added to the bits of this float is added to its value. So a sum of codes that
+/// starts there is a float already, and `(ANCHOR + sum) · scale − ANCHOR · scale`, fused, is `sum · scale` rounded
+/// once, which saves a conversion. Right for scales that are 0, or end in two zero bits and lie between
+/// [`LEAST_ANCHORED`] and [`MOST_ANCHORED`]: then `ANCHOR · scale` is exact, nothing overflows, and no product with
+/// an activation's scale, which is 0 or at least 2⁻¹⁰⁷, vanishes (a sum of −0 would betray it).
+pub(crate) const ANCHOR: f32 = 12_582_912.0;
+
+/// 2⁻⁴¹.
+pub(crate) const LEAST_ANCHORED: f32 = f32::from_bits((127 - 41) << 23);
+
+/// 2⁸⁰.
+pub(crate) const MOST_ANCHORED: f32 = f32::from_bits((127 + 80) << 23);
+
+/// How the tiles of a row of `strips` strips, or of some tokens, follow one another: by group, by strip, by column.
+#[derive(Clone, Copy)]
+pub(crate) struct Order {
+    pub strips: usize,
+    /// Groups of a strip: 8 or 16.
+    pub groups: usize,
+}
+
+impl Order {
+    pub(crate) fn new(quant: Quant, strips: usize) -> Self {
+        Self { strips, groups: if quant.strip_group() == Some(Group::Sixteen) { 16 } else { 8 } }
+    }
+
+    /// Tiles that make a group.
+    pub(crate) fn per_group(self) -> usize {
+        TILES / self.groups
+    }
+
+    /// Tiles of a row, or of a token.
+    pub(crate) fn tiles(self) -> usize {
+        self.strips * TILES
+    }
+
+    /// The place of the first tile of group `g` of strip `s`.
+    pub(crate) fn place(self, g: usize, s: usize) -> usize {
+        (g * self.strips + s) * self.per_group()
+    }
+}
+
+/// Lays out group `g` of some tokens, whose strips follow one another in `tokens`, as `out`: 16 tokens a tile, all
+/// their tiles abreast.
+pub(crate) fn lay_out_group(order: Order, g: usize, tokens: &[ActivationStrip], out: &mut [TokenTile]) {
+    let abreast = out.len() / (order.strips * order.per_group());
+    for (at, out) in out.chunks_exact_mut(abreast).enumerate() {
+        let (s, t) = (at / order.per_group(), at % order.per_group());
+        let first = (g * order.per_group() + t) * COLS;
+        for (which, out) in out.iter_mut().enumerate() {
+            *out = TokenTile::ZERO;
+            for (token, strips) in
+                tokens.chunks_exact(order.strips).skip(which * WIDTH).take(WIDTH).enumerate()
+            {
+                let strip = &strips[s];
+                let codes: &[i8; COLS] =
+                    strip.codes[first..].first_chunk().expect("a strip holds whole tiles");
+                for (quads, codes) in out.codes.iter_mut().zip(codes.as_chunks::<4>().0) {
+                    quads[token] = codes.map(|code| code as u8 ^ OFFSET as u8);
+                }
+                (out.scales[token], out.totals[token]) = match order.groups {
+                    16 => (strip.scales16[g], strip.totals16[g]),
+                    _ => (strip.scales32[g], strip.totals32[g]),
+                };
+            }
         }
     }
 }
@@ -71,9 +154,30 @@ pub(crate) enum Many {
 
 /// See [`Many::Tiles`].
 pub(crate) struct Tiles {
-    /// Spells a row as codes of the kind `multiply` takes, which need not be those of [`Quant::strip`].
-    pub spell: unsafe fn(Quant, Row<'_>, &mut [Strip]),
-    /// Multiplies spelled rows, [rows, strips], with up to [`ABREAST`] token tiles, [tiles, strips], strips being the
-    /// third argument; the answer is [rows, tiles · WIDTH].
-    pub multiply: unsafe fn(Quant, &[Strip], &[TokenTile], usize, &mut [f32]),
+    /// Spells up to twelve rows in the [`Order`] of their format; whether all scales may be anchored.
+    pub spell: unsafe fn(Quant, &[Row<'_>], Order, &mut [RowTile]) -> bool,
+    /// Multiplies rows with tokens, of which one or two tiles lie together; in the sums of each twelve rows the first
+    /// lane becomes the answer. Fetches the tokens that come next meanwhile.
+    pub multiply: unsafe fn(&Block<'_>, &[TokenTile], &[TokenTile], &mut [Sums]),
+}
+
+/// Rows spelled out, and what is to be known of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Block<'a> {
+    /// Twelve rows after twelve.
+    pub tiles: &'a [RowTile],
+    pub order: Order,
+    /// Whether the format has minima.
+    pub minima: bool,
+    /// Whether all scales may be anchored.
+    pub anchored: bool,
+}
+
+/// The sums of twelve rows with the tokens of one or two tiles for each lane of the canonical order.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct Sums(pub [[[f32; ABREAST * WIDTH]; ROWS]; 16]);
+
+impl Sums {
+    pub(crate) const ZERO: Self = Self([[[0.0; ABREAST * WIDTH]; ROWS]; 16]);
 }

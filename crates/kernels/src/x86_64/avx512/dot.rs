@@ -38,10 +38,9 @@ unsafe fn add_strip<U: Unpack>(w: &Unpacked, x: &ActivationStrip, sum: __m512) -
             let x = _mm512_load_si512(x.codes.as_ptr().add(64 * i).cast());
             _mm512_dpbusd_epi32(_mm512_setzero_si512(), w.codes[i], x)
         };
-        let sixteens = sums_of_sixteen([products(0), products(1), products(2), products(3)]);
+        let dots = sums_of_groups::<U>([products(0), products(1), products(2), products(3)]);
         if U::SIXTEEN {
-            let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-            let mut dots = _mm512_permutexvar_epi32(order, sixteens);
+            let mut dots = dots;
             if let Some(log2) = U::OFFSET {
                 let sums = _mm512_load_si512(x.sums16.as_ptr().cast());
                 dots = _mm512_sub_epi32(dots, _mm512_sllv_epi32(sums, _mm512_set1_epi32(log2 as i32)));
@@ -53,12 +52,7 @@ unsafe fn add_strip<U: Unpack>(w: &Unpacked, x: &ActivationStrip, sum: __m512) -
             }
             return _mm512_fnmadd_ps(w.minima, _mm512_load_ps(x.totals16.as_ptr()), sum);
         }
-        let even = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 0, 0, 0, 0, 0, 0, 0, 0);
-        let odd = _mm512_setr_epi32(4, 12, 5, 13, 6, 14, 7, 15, 0, 0, 0, 0, 0, 0, 0, 0);
-        let mut dots = _mm256_add_epi32(
-            _mm512_castsi512_si256(_mm512_permutexvar_epi32(even, sixteens)),
-            _mm512_castsi512_si256(_mm512_permutexvar_epi32(odd, sixteens)),
-        );
+        let mut dots = _mm512_castsi512_si256(dots);
         if let Some(log2) = U::OFFSET {
             let sums = _mm256_load_si256(x.sums32.as_ptr().cast());
             dots = _mm256_sub_epi32(dots, _mm256_sllv_epi32(sums, _mm256_set1_epi32(log2 as i32)));
@@ -71,6 +65,25 @@ unsafe fn add_strip<U: Unpack>(w: &Unpacked, x: &ActivationStrip, sum: __m512) -
             lanes = _mm256_fnmadd_ps(minima, _mm256_load_ps(x.totals32.as_ptr()), lanes);
         }
         _mm512_castps256_ps512(lanes)
+    }
+}
+
+/// The sums of the groups of a strip, whose quads are summed in `quads`; of groups of 32 the first eight lanes.
+#[inline(always)]
+pub(super) unsafe fn sums_of_groups<U: Unpack>(quads: [__m512i; 4]) -> __m512i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let sixteens = sums_of_sixteen(quads);
+        if U::SIXTEEN {
+            let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            return _mm512_permutexvar_epi32(order, sixteens);
+        }
+        let even = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 0, 0, 0, 0, 0, 0, 0, 0);
+        let odd = _mm512_setr_epi32(4, 12, 5, 13, 6, 14, 7, 15, 0, 0, 0, 0, 0, 0, 0, 0);
+        _mm512_castsi256_si512(_mm256_add_epi32(
+            _mm512_castsi512_si256(_mm512_permutexvar_epi32(even, sixteens)),
+            _mm512_castsi512_si256(_mm512_permutexvar_epi32(odd, sixteens)),
+        ))
     }
 }
 

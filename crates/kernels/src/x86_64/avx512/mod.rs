@@ -25,10 +25,10 @@ mod dot;
 mod floats;
 mod tile;
 
-use quant::{Quant, Row, Strip};
+use quant::{Quant, Row};
 
 use crate::activations::ActivationStrip;
-use crate::tiles::{Tiles, TokenTile};
+use crate::tiles::{Block, Order, RowTile, Sums, Tiles, TokenTile};
 
 use unpack::Spelled;
 
@@ -83,16 +83,27 @@ pub(crate) fn dot_codes(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f3
 }
 
 /// Products with many tokens.
-pub(crate) const TILES: Tiles = Tiles { spell: spell_row, multiply: multiply_tiles };
+pub(crate) const TILES: Tiles = Tiles { spell: spell_rows, multiply: multiply_tiles };
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
-fn spell_row(quant: Quant, row: Row<'_>, out: &mut [Strip]) {
+fn spell_rows(quant: Quant, rows: &[Row<'_>], order: Order, out: &mut [RowTile]) -> bool {
     // SAFETY: as in `dot_codes`.
-    unsafe { with_unpack!(quant, spell(quant, row, out)) }
+    unsafe { with_unpack!(quant, spell(quant, rows, order, out)) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
-fn multiply_tiles(quant: Quant, rows: &[Strip], x: &[TokenTile], strips: usize, out: &mut [f32]) {
+fn multiply_tiles(rows: &Block<'_>, x: &[TokenTile], ahead: &[TokenTile], out: &mut [Sums]) {
     // SAFETY: this function has the instruction set.
-    unsafe { with_unpack!(quant, multiply(rows, x, strips, out)) }
+    unsafe {
+        match (rows.order.groups == 16, rows.minima, rows.anchored) {
+            (false, false, true) => multiply::<8, false, true>(rows, x, ahead, out),
+            (false, true, true) => multiply::<8, true, true>(rows, x, ahead, out),
+            (true, false, true) => multiply::<16, false, true>(rows, x, ahead, out),
+            (true, true, true) => multiply::<16, true, true>(rows, x, ahead, out),
+            (false, false, false) => multiply::<8, false, false>(rows, x, ahead, out),
+            (false, true, false) => multiply::<8, true, false>(rows, x, ahead, out),
+            (true, false, false) => multiply::<16, false, false>(rows, x, ahead, out),
+            (true, true, false) => multiply::<16, true, false>(rows, x, ahead, out),
+        }
+    }
 }

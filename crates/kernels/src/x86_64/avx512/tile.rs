@@ -1,145 +1,280 @@
-//! Rows with many tokens: a lane is a token, a weight is broadcast.
+//! Rows with many tokens: a lane is a token, four codes of a weight are broadcast.
 //!
-//! A tile is [`ROWS`] rows by up to 48 tokens, whose integer sums stay in registers over a group; the f32 lanes of
-//! the canonical order are kept beside, in the first-level cache.
+//! `R` rows by `C` tiles of tokens go along a whole row for one group of the canonical order, with the integer sums
+//! and the f32 lane in registers. The tokens' part of that group stays in the first-level cache meanwhile, the rows
+//! come from the second-level cache, and the tokens that are next are fetched there.
+
+#![expect(clippy::needless_range_loop, reason = "several arrays are walked by one row or tile")]
 
 use std::arch::x86_64::*;
 
-use quant::{Quant, Row, Strip};
+use quant::{Quant, Row};
 
-use super::unpack::{Unpack, prefetch, spelled, whole_strips};
-use crate::tiles::{ROWS, TokenTile, WIDTH};
+use super::dot::sums_of_groups;
+use super::unpack::{Unpack, Unpacked, prefetch_next, spelled, whole_strips};
+use crate::tiles::{
+    ABREAST, ANCHOR, Block, LEAST_ANCHORED, MOST_ANCHORED, OFFSET, Order, ROWS, RowTile, Sums, TILES,
+    TokenTile, WIDTH,
+};
 
-/// Spells a row in this folder's unsigned codes.
+/// Spells up to twelve rows; whether all scales may be anchored. Strip by strip, so that tiles are written while they
+/// lie in the first-level cache.
 ///
 /// # Safety
-/// As [`Unpack::strip`], of every strip of the row.
+/// As [`Unpack::strip`], of every strip of every row.
 #[inline(always)]
-pub(super) unsafe fn spell<U: Unpack>(quant: Quant, row: Row<'_>, out: &mut [Strip]) {
-    let whole = whole_strips(quant, row);
-    let per_strip = row.values.len() / out.len();
-    for (index, out) in out.iter_mut().enumerate() {
-        prefetch(row.values.as_ptr().wrapping_add(index * per_strip), per_strip);
-        // SAFETY: the caller's promise; the stores fill whole arrays.
-        unsafe {
-            let strip =
-                if index < whole { U::strip(quant, row, index) } else { spelled::<U>(quant, row, index) };
-            for (i, codes) in strip.codes.into_iter().enumerate() {
-                _mm512_storeu_si512(out.codes.as_mut_ptr().add(64 * i).cast(), codes);
-            }
-            _mm512_storeu_ps(out.scales.as_mut_ptr(), strip.scales);
-            if U::MINIMA {
-                _mm512_storeu_ps(out.minima.as_mut_ptr(), strip.minima);
-            }
-        }
-    }
-}
-
-/// Multiplies `rows`, [rows, strips], with up to [`crate::tiles::ABREAST`] token tiles, `x` [tiles, strips]; `out` is
-/// [rows, tiles · WIDTH].
-///
-/// # Safety
-/// The CPU has the instruction set of this folder.
-#[inline(always)]
-pub(super) unsafe fn multiply<U: Unpack>(rows: &[Strip], x: &[TokenTile], strips: usize, out: &mut [f32]) {
-    let tiles = x.len() / strips;
-    for (rows, out) in rows.chunks(ROWS * strips).zip(out.chunks_mut(ROWS * tiles * WIDTH)) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match (rows.len() / strips, tiles) {
-                (ROWS, 3) => tile::<U, ROWS, 3>(rows, x, strips, out),
-                (ROWS, 2) => tile::<U, ROWS, 2>(rows, x, strips, out),
-                (ROWS, 1) => tile::<U, ROWS, 1>(rows, x, strips, out),
-                _ => {
-                    for (row, out) in rows.chunks(strips).zip(out.chunks_mut(tiles * WIDTH)) {
-                        for (x, out) in x.chunks(strips).zip(out.chunks_mut(WIDTH)) {
-                            tile::<U, 1, 1>(row, x, strips, out);
-                        }
+pub(super) unsafe fn spell<U: Unpack>(
+    quant: Quant,
+    rows: &[Row<'_>],
+    order: Order,
+    out: &mut [RowTile],
+) -> bool {
+    let groups = if U::SIXTEEN { 16 } else { 8 };
+    assert!(order.groups == groups && out.len() == order.tiles() && rows.len() <= ROWS);
+    let whole = rows.first().map_or(0, |row| whole_strips(quant, *row));
+    let mut anchored = (1 << groups) - 1;
+    for index in 0..order.strips {
+        for (place, row) in rows.iter().enumerate() {
+            let per_strip = row.values.len() / order.strips;
+            prefetch_next(
+                row.values.as_ptr().wrapping_add(ROWS * row.values.len() + index * per_strip),
+                per_strip,
+            );
+            // SAFETY: the caller's promise; tiles of strips below `order.strips` lie within `out` by the assertion.
+            unsafe {
+                let strip = if index < whole {
+                    U::strip(quant, *row, index)
+                } else {
+                    spelled::<U>(quant, *row, index)
+                };
+                anchored &= may_anchor(strip.scales);
+                let fields = Fields::of::<U>(&strip);
+                for g in 0..groups {
+                    let out = out.as_mut_ptr().add(order.place(g, index));
+                    for t in 0..TILES / groups {
+                        (*out.add(t)).codes[place] = fields.codes[g * (TILES / groups) + t];
+                    }
+                    let out = &mut *out;
+                    out.starts[place] = fields.starts[g];
+                    out.scales[place] = fields.scales[g];
+                    out.anchors[place] = fields.anchors[g];
+                    if U::MINIMA {
+                        out.minima[place] = fields.minima[g];
                     }
                 }
             }
         }
     }
+    anchored == (1 << groups) - 1
 }
 
-/// `R` rows with `C` token tiles.
+/// What the tiles have of a strip of one row.
+#[repr(C, align(64))]
+struct Fields {
+    codes: [[i8; 16]; TILES],
+    starts: [i32; 16],
+    scales: [f32; 16],
+    anchors: [f32; 16],
+    minima: [f32; 16],
+}
+
+impl Fields {
+    #[inline(always)]
+    unsafe fn of<U: Unpack>(strip: &Unpacked) -> Self {
+        let mut fields = Self {
+            codes: [[0; 16]; TILES],
+            starts: [0; 16],
+            scales: [0.0; 16],
+            anchors: [0.0; 16],
+            minima: [0.0; 16],
+        };
+        // SAFETY: the caller's promise; the stores fill whole arrays.
+        unsafe {
+            let offset = _mm512_set1_epi8(U::OFFSET.map_or(0, |log2| (1_u8 << log2) as i8));
+            let mut quads = [_mm512_setzero_si512(); 4];
+            for i in 0..4 {
+                let codes = _mm512_sub_epi8(strip.codes[i], offset);
+                _mm512_store_si512(fields.codes.as_mut_ptr().add(4 * i).cast(), codes);
+                quads[i] = _mm512_dpbusd_epi32(quads[i], _mm512_set1_epi8(1), codes);
+            }
+            let sums = _mm512_slli_epi32::<{ OFFSET.ilog2() }>(sums_of_groups::<U>(quads));
+            let starts = _mm512_sub_epi32(_mm512_set1_epi32(ANCHOR.to_bits() as i32), sums);
+            _mm512_store_si512(fields.starts.as_mut_ptr().cast(), starts);
+            _mm512_store_ps(fields.scales.as_mut_ptr(), strip.scales);
+            _mm512_store_ps(
+                fields.anchors.as_mut_ptr(),
+                _mm512_mul_ps(strip.scales, _mm512_set1_ps(-ANCHOR)),
+            );
+            if U::MINIMA {
+                _mm512_store_ps(fields.minima.as_mut_ptr(), strip.minima);
+            }
+        }
+        fields
+    }
+}
+
+/// Which scales may be anchored.
 #[inline(always)]
-unsafe fn tile<U: Unpack, const R: usize, const C: usize>(
-    rows: &[Strip],
-    x: &[TokenTile],
-    strips: usize,
-    out: &mut [f32],
-) {
-    assert!(rows.len() == R * strips && x.len() == C * strips && out.len() == R * C * WIDTH);
-    let groups = if U::SIXTEEN { 16 } else { 8 };
-    // SAFETY: the caller's promise; the pointers stay within the slices by the line above.
+unsafe fn may_anchor(scales: __m512) -> u32 {
+    // SAFETY: the caller's promise.
     unsafe {
-        let mut lanes = [[[_mm512_setzero_ps(); C]; R]; 16];
-        for s in 0..strips {
-            let w: [*const Strip; R] = std::array::from_fn(|r| rows.as_ptr().add(r * strips + s));
-            let x: [*const TokenTile; C] = std::array::from_fn(|c| x.as_ptr().add(c * strips + s));
-            for (g, lanes) in lanes[..groups].iter_mut().enumerate() {
-                add_group::<U, R, C>(&w, &x, g, lanes);
+        let size = _mm512_abs_ps(scales);
+        let short = _mm512_testn_epi32_mask(_mm512_castps_si512(scales), _mm512_set1_epi32(3));
+        let large = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(size, _mm512_set1_ps(LEAST_ANCHORED));
+        let small = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(size, _mm512_set1_ps(MOST_ANCHORED));
+        let zero = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(size, _mm512_setzero_ps());
+        (short & large & small | zero).into()
+    }
+}
+
+/// Multiplies a block of rows with one or two tiles of tokens; the first lane of the sums becomes the answer.
+///
+/// # Safety
+/// The CPU has the instruction set of this folder.
+#[inline(always)]
+pub(super) unsafe fn multiply<const GROUPS: usize, const MINIMA: bool, const ANCHORED: bool>(
+    block: &Block<'_>,
+    x: &[TokenTile],
+    ahead: &[TokenTile],
+    out: &mut [Sums],
+) {
+    let Order { strips, groups } = block.order;
+    let (panels, abreast) = (out.len(), x.len() / block.order.tiles());
+    assert!(groups == GROUPS && block.tiles.len() == panels * block.order.tiles());
+    assert!(x.len() == abreast * block.order.tiles());
+    let per_group = strips * (TILES / GROUPS);
+    let mut ahead = Ahead::new(&ahead[..ahead.len().min(x.len())], panels * GROUPS * strips);
+    for g in 0..GROUPS {
+        let x = &x[g * per_group * abreast..];
+        for (rows, out) in block.tiles.chunks_exact(block.order.tiles()).zip(&mut *out) {
+            let (rows, out) = (&rows[g * per_group..][..per_group], &mut out.0[g]);
+            // SAFETY: the caller's promise; both are as long as `strips` says.
+            unsafe {
+                if abreast == ABREAST {
+                    run::<GROUPS, MINIMA, ANCHORED, 6, 2>(rows, 0, x, &mut ahead, out);
+                    run::<GROUPS, MINIMA, ANCHORED, 6, 2>(rows, 6, x, &mut ahead, out);
+                } else {
+                    run::<GROUPS, MINIMA, ANCHORED, 12, 1>(rows, 0, x, &mut ahead, out);
+                }
             }
         }
-        let mut half = groups / 2;
-        while half > 0 {
-            let (low, high) = lanes.split_at_mut(half);
-            for (low, high) in low.iter_mut().flatten().flatten().zip(high.iter().flatten().flatten()) {
-                *low = _mm512_add_ps(*low, *high);
-            }
-            half /= 2;
-        }
-        for (sums, out) in lanes[0].as_flattened().iter().zip(out.chunks_exact_mut(WIDTH)) {
-            _mm512_storeu_ps(out.as_mut_ptr(), *sums);
+    }
+    for sums in out {
+        // SAFETY: the caller's promise.
+        unsafe { fold::<GROUPS>(sums) };
+    }
+}
+
+/// Lines to fetch into the second-level cache, a few for each strip: more at once would stall.
+struct Ahead {
+    next: *const u8,
+    end: *const u8,
+    /// Bytes for each strip.
+    share: usize,
+}
+
+impl Ahead {
+    fn new(tiles: &[TokenTile], strips: usize) -> Self {
+        let range = tiles.as_ptr_range();
+        let share = size_of_val(tiles).div_ceil(strips).next_multiple_of(64);
+        Self { next: range.start.cast(), end: range.end.cast(), share }
+    }
+
+    /// The next strip's share.
+    #[inline(always)]
+    fn fetch(&mut self) {
+        let until = self.next.wrapping_add(self.share).min(self.end);
+        while self.next < until {
+            // SAFETY: a prefetch reads nothing, wherever it points; any x86-64 has it.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(self.next.cast()) };
+            self.next = self.next.wrapping_add(64);
         }
     }
 }
 
-/// Adds the products of group `g` of a strip to its lane of the sums.
+/// The sums of one group over all strips, of `R` rows from `first` on with `C` tiles of tokens.
 #[inline(always)]
-unsafe fn add_group<U: Unpack, const R: usize, const C: usize>(
-    w: &[*const Strip; R],
-    x: &[*const TokenTile; C],
-    g: usize,
-    lanes: &mut [[__m512; C]; R],
+unsafe fn run<
+    const GROUPS: usize,
+    const MINIMA: bool,
+    const ANCHORED: bool,
+    const R: usize,
+    const C: usize,
+>(
+    rows: &[RowTile],
+    first: usize,
+    x: &[TokenTile],
+    ahead: &mut Ahead,
+    out: &mut [[f32; ABREAST * WIDTH]; ROWS],
 ) {
-    let quads = if U::SIXTEEN { 4 } else { 8 };
-    // SAFETY: the caller's promise.
+    let per_group = TILES / GROUPS;
+    assert!(first + R <= ROWS && x.len() >= rows.len() * C && rows.len().is_multiple_of(per_group));
+    // SAFETY: the caller's promise; the pointers stay within the slices by the line above.
     unsafe {
-        let start: [__m512i; C] = std::array::from_fn(|c| match U::OFFSET {
-            None => _mm512_setzero_si512(),
-            Some(log2) => {
-                let sums = if U::SIXTEEN { &(*x[c]).sums16[g] } else { &(*x[c]).sums32[g] };
-                let sums = _mm512_load_si512(sums.as_ptr().cast());
-                let shift = _mm512_set1_epi32(log2 as i32);
-                _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_sllv_epi32(sums, shift))
-            }
-        });
-        let mut sums = [start; R];
-        for quad in g * quads..(g + 1) * quads {
-            let x: [__m512i; C] =
-                std::array::from_fn(|c| _mm512_load_si512((*x[c]).codes[quad].as_ptr().cast()));
+        let mut lanes = [[_mm512_setzero_ps(); C]; R];
+        let (mut w, mut x) = (rows.as_ptr(), x.as_ptr());
+        let end = w.add(rows.len());
+        while w < end {
+            ahead.fetch();
+            let mut sums = [[_mm512_setzero_si512(); C]; R];
             for r in 0..R {
-                let w = (*w[r]).codes.as_ptr().add(4 * quad).cast::<i32>().read_unaligned();
-                let w = _mm512_set1_epi32(w);
-                for c in 0..C {
-                    sums[r][c] = _mm512_dpbusd_epi32(sums[r][c], w, x[c]);
+                sums[r] = [_mm512_set1_epi32((*w).starts[first + r]); C];
+            }
+            for t in 0..per_group {
+                let codes = (*w.add(t)).codes.as_ptr().add(first);
+                for quad in 0..4 {
+                    let mut tokens = [_mm512_setzero_si512(); C];
+                    for c in 0..C {
+                        tokens[c] = _mm512_load_si512((*x.add(t * C + c)).codes[quad].as_ptr().cast());
+                    }
+                    for r in 0..R {
+                        let w = _mm512_set1_epi32(codes.add(r).cast::<i32>().add(quad).read());
+                        for c in 0..C {
+                            sums[r][c] = _mm512_dpbusd_epi32(sums[r][c], tokens[c], w);
+                        }
+                    }
                 }
             }
+            for r in 0..R {
+                let scale = _mm512_set1_ps((*w).scales[first + r]);
+                for c in 0..C {
+                    let scaled = if ANCHORED {
+                        let anchor = _mm512_set1_ps((*w).anchors[first + r]);
+                        _mm512_fmadd_ps(_mm512_castsi512_ps(sums[r][c]), scale, anchor)
+                    } else {
+                        let sum = _mm512_sub_epi32(sums[r][c], _mm512_set1_epi32(ANCHOR.to_bits() as i32));
+                        _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale)
+                    };
+                    let scales = _mm512_load_ps((*x.add(c)).scales.as_ptr());
+                    lanes[r][c] = _mm512_fmadd_ps(scaled, scales, lanes[r][c]);
+                    if MINIMA {
+                        let minimum = _mm512_set1_ps((*w).minima[first + r]);
+                        let totals = _mm512_load_ps((*x.add(c)).totals.as_ptr());
+                        lanes[r][c] = _mm512_fnmadd_ps(minimum, totals, lanes[r][c]);
+                    }
+                }
+            }
+            (w, x) = (w.add(per_group), x.add(per_group * C));
         }
         for r in 0..R {
-            let scale = _mm512_set1_ps((*w[r]).scales[g]);
             for c in 0..C {
-                let scales = _mm512_load_ps((*x[c]).scales[if U::SIXTEEN { g / 2 } else { g }].as_ptr());
-                let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[r][c]), scale);
-                lanes[r][c] = _mm512_fmadd_ps(scaled, scales, lanes[r][c]);
-                if U::MINIMA {
-                    let totals = if U::SIXTEEN { &(*x[c]).totals16[g] } else { &(*x[c]).totals32[g] };
-                    let minimum = _mm512_set1_ps((*w[r]).minima[g]);
-                    lanes[r][c] = _mm512_fnmadd_ps(minimum, _mm512_load_ps(totals.as_ptr()), lanes[r][c]);
-                }
+                _mm512_store_ps(out[first + r].as_mut_ptr().add(c * WIDTH), lanes[r][c]);
             }
         }
+    }
+}
+
+/// Folds the lanes in halves.
+#[inline(always)]
+unsafe fn fold<const GROUPS: usize>(sums: &mut Sums) {
+    let mut half = GROUPS / 2;
+    while half > 0 {
+        let (low, high) = sums.0.split_at_mut(half);
+        for (low, high) in low.as_flattened_mut().iter_mut().zip(high.as_flattened()) {
+            for (low, high) in low.iter_mut().zip(high) {
+                *low += high;
+            }
+        }
+        half /= 2;
     }
 }

@@ -94,6 +94,15 @@ pub(super) fn prefetch(at: *const u8, bytes: usize) {
     }
 }
 
+/// Asks for the `bytes` bytes at `at` to come to the second-level cache, be they there or not.
+#[inline(always)]
+pub(super) fn prefetch_next(at: *const u8, bytes: usize) {
+    for line in 0..bytes.div_ceil(64) {
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(64 * line).cast()) };
+    }
+}
+
 /// The `BYTES` bytes of the value plane that spell strip `index`.
 ///
 /// # Safety
