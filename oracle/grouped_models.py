@@ -103,9 +103,9 @@ MODELS = {
     # Norms over whole rows, half of each head rotated, scores by sigmoid; in FP8, as published.
     "minimax_m2/plain": Tiny(COMMON | dict(
         architectures=["MiniMaxM2ForCausalLM"], model_type="minimax_m2", vocab_size=120, hidden_size=72,
-        intermediate_size=36, num_hidden_layers=3, num_attention_heads=6, num_key_value_heads=2, head_dim=20,
+        intermediate_size=36, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2, head_dim=20,
         num_local_experts=9, num_experts_per_tok=3, rms_norm_eps=1e-6, rope_theta=5000000.0, rotary_dim=10,
         partial_rotary_factor=0.5,
         scoring_func="sigmoid", use_routing_bias=True, use_qk_norm=True, qk_norm_type="per_layer",
-        shared_intermediate_size=0, sliding_window=None), tokens=150, hidden=[1, 2], scheme="fp8"),
+        shared_intermediate_size=0, sliding_window=None), tokens=150, hidden=[1], scheme="fp8"),
 }
