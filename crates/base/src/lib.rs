@@ -5,10 +5,12 @@
 mod code_pages;
 mod error;
 mod aligned;
+mod pinned;
 mod bytes;
 mod extent;
 mod ids;
 mod quoted;
+mod timeline;
 
 pub use aligned::{ALIGNMENT, AlignedBuf};
 pub use bytes::ByteSize;
@@ -16,4 +18,6 @@ pub use code_pages::{release_code_pages, release_constant};
 pub use error::{Context, Error, Kind, Result};
 pub use extent::{Extent, FileId};
 pub use ids::{ExpertId, ExpertKey, LayerId, TokenId};
+pub use pinned::Pinned;
 pub use quoted::{Excerpt, Quoted};
+pub use timeline::{During, Timeline};

@@ -88,6 +88,9 @@ pub struct EngineArgs {
     /// Instruction set of the kernels [default: the best of this machine; all give the same answers]
     #[arg(long, value_enum)]
     pub isa: Option<Isa>,
+    /// Write down when each layer, expert and read began and ended, for ui.perfetto.dev
+    #[arg(long, value_name = "FILE.json")]
+    pub trace_log: Option<PathBuf>,
     /// Print only the answer and errors
     #[arg(long, short)]
     pub quiet: bool,
@@ -220,6 +223,7 @@ impl EngineArgs {
                 .map(|folders| folders.cache_dir().join("tidemill").join("drives")),
             expert_policy: self.expert_policy.clone(),
             kv: self.kv.map_or(kv, Kv::precision),
+            trace_log: self.trace_log.clone(),
             lookahead: match self.lookahead {
                 Lookahead::Auto => tidemill::Lookahead::Auto,
                 Lookahead::On => tidemill::Lookahead::On,

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::svg::escaped;
+
 /// One line of the chart.
 pub struct Curve {
     /// What it shows.
@@ -77,11 +79,6 @@ pub fn svg(title: &str, curves: &[Curve]) -> String {
         );
     }
     out + "</svg>\n"
-}
-
-/// Text that a model's file may have chosen, for a page.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -139,11 +139,12 @@ fn advice(drives: &[Measured], note: Option<&str>, limit: Option<u64>, memlock: 
     if let Some(limit) = limit {
         advice.push(format!("Without --memory a run takes up to {}.", ByteSize(limit / 4 * 3)));
     }
-    if memlock.is_some_and(|limit| limit < 1 << 30) {
-        advice.push(
-            "The limit on locked memory is low (ulimit -l); nothing here locks memory, so it may stay."
-                .to_owned(),
-        );
+    if let Some(limit) = memlock.filter(|limit| *limit < 1 << 36) {
+        advice.push(format!(
+            "Up to {} of what every token reads can be pinned in memory (ulimit -l); of a larger model the system may \
+             page out the rest when others need memory.",
+            ByteSize(limit)
+        ));
     }
     advice
 }

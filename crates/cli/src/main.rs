@@ -12,6 +12,7 @@ mod summary;
 mod recorder;
 mod run;
 mod traces;
+mod svg;
 mod curves;
 mod simulate;
 mod chat;

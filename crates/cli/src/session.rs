@@ -100,7 +100,13 @@ pub fn answer(
     };
     engine.clear_cancel(); // a Ctrl-C that came when nothing ran
     let sequence = engine.submit(request)?;
+    let shown = bar.clone();
+    engine.on_progress(Some(Box::new(move |done, total| {
+        shown.set_length(total as u64);
+        shown.set_position(done as u64);
+    })));
     let heard = listen(engine, voice, sequence, &bar, print);
+    engine.on_progress(None);
     bar.finish_and_clear();
     if heard.is_err() {
         engine.forget(sequence);
@@ -131,10 +137,6 @@ fn listen(
             }
             Err(error) => return Err(error),
         };
-        if let Some((done, total)) = engine.prefill_progress(sequence).filter(|_| answer.tokens.is_empty()) {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        }
         for event in events {
             bar.finish_and_clear();
             match event {

@@ -1,6 +1,6 @@
 //! What a run cost: the last line, and the object that other tools read.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base::ByteSize;
 use experts::PoolStats;
@@ -29,11 +29,14 @@ struct End {
     pool: PoolStats,
     totals: Totals,
     budget: u64,
+    trunk: u64,
+    pinned: u64,
     kv: Precision,
     activations: Activations,
     io: &'static str,
     way: &'static str,
     drive_rate: Option<u64>,
+    probed_before: Option<Duration>,
     backend: String,
     seconds: f64,
 }
@@ -64,11 +67,14 @@ impl Summary {
             pool: engine.pool_stats(),
             totals: engine.totals(),
             budget: engine.plan().budget,
+            trunk: engine.plan().trunk,
+            pinned: engine.pinned_bytes(),
             kv: engine.plan().precision,
             activations: engine.activations(),
             io: engine.io().0.name(),
             way: engine.reading().0.way.name(),
             drive_rate: engine.reading().1,
+            probed_before: engine.probed_before(),
             backend: engine.backend_name(),
             seconds: self.start.elapsed().as_secs_f64(),
         });
@@ -99,9 +105,15 @@ impl Summary {
         }
         if let Some(rate) = end.drive_rate {
             let busy = self
-                .utilisation(end)
+                .utilisation(end, end.totals.decode - self.totals_before.decode)
                 .map_or(String::new(), |share| format!(", {:.0} % of it used", 100.0 * share));
-            parts.push(format!("drive {}/s{busy}", ByteSize(rate)));
+            let days = end.probed_before.map_or(0, |age| age.as_secs() / 86_400);
+            let probed = if days > 0 { format!(", ways chosen {days} days ago") } else { String::new() };
+            parts.push(format!("drive {}/s{busy}{probed}", ByteSize(rate)));
+        }
+        if let (Some(ceiling), (_, decode)) = (self.ceiling(end), self.rates(end)) {
+            let share = 100.0 * decode / ceiling;
+            parts.push(format!("{share:.0} % of the {ceiling:.2} tok/s that reads and what they cannot overlap allow"));
         }
         let guesses = end.pool.guesses.since(&self.pool_before.guesses);
         if guesses.issued > 0 {
@@ -112,6 +124,9 @@ impl Summary {
         }
         if let Some(peak) = machine::peak_resident() {
             parts.push(format!("memory peak {} of {}", ByteSize(peak), ByteSize(end.budget)));
+        }
+        if end.pinned > 0 {
+            parts.push(format!("{} pinned", ByteSize(end.pinned)));
         }
         if end.pool.given_back_bytes > self.pool_before.given_back_bytes {
             let bytes = end.pool.given_back_bytes - self.pool_before.given_back_bytes;
@@ -148,9 +163,16 @@ impl Summary {
             "longest_wait_seconds": end.pool.longest_wait.as_secs_f64(),
             "expert_retries": end.pool.retries - self.pool_before.retries,
             "drive_bytes_per_second": end.drive_rate,
-            "drive_utilisation": self.utilisation(end),
+            "drive_utilisation": self.utilisation(end, now.decode - then.decode),
+            "drive_utilisation_in_experts": self.utilisation(end, now.decode_serving - then.decode_serving),
+            "decode_exposed_seconds": (now.decode_exposed - then.decode_exposed).as_secs_f64(),
+            "decode_ceiling_tok_s": self.ceiling(end),
+            "decode_share": self.ceiling(end).map(|ceiling| decode / ceiling),
+            "probe_age_seconds": end.probed_before.map(|age| age.as_secs()),
             "io_engine": end.way,
             "memory_budget": end.budget,
+            "trunk_bytes": end.trunk,
+            "pinned_bytes": end.pinned,
             "given_back_bytes": end.pool.given_back_bytes - self.pool_before.given_back_bytes,
             "peak_memory": machine::peak_resident(),
             "major_faults": machine::major_faults(),
@@ -178,7 +200,7 @@ impl Summary {
     /// Tokens a second, of prompt and of answer.
     fn rates(&self, end: &End) -> (f64, f64) {
         let (now, then) = (&end.totals, &self.totals_before);
-        let rate = |tokens: u64, time: std::time::Duration| {
+        let rate = |tokens: u64, time: Duration| {
             if time.is_zero() { 0.0 } else { tokens as f64 / time.as_secs_f64() }
         };
         (
@@ -193,11 +215,19 @@ impl Summary {
         Some(bytes(&end.totals)? - bytes(&self.totals_before).unwrap_or(0))
     }
 
-    /// The share of the probed rate that decoding used.
-    fn utilisation(&self, end: &End) -> Option<f64> {
-        let seconds = (end.totals.decode - self.totals_before.decode).as_secs_f64();
-        let possible = end.drive_rate? as f64 * seconds;
+    /// The share of the probed rate that decoding used over this part of its time.
+    fn utilisation(&self, end: &End, time: Duration) -> Option<f64> {
+        let possible = end.drive_rate? as f64 * time.as_secs_f64();
         (possible > 0.0).then_some(self.decode_drive_bytes(end)? as f64 / possible)
+    }
+
+    /// Tokens a second if the drive never idled but for what no read can overlap.
+    fn ceiling(&self, end: &End) -> Option<f64> {
+        let (now, then) = (&end.totals, &self.totals_before);
+        let tokens = (now.decode_tokens - then.decode_tokens) as f64;
+        let missed = (now.decode_bytes - then.decode_bytes) as f64 / end.drive_rate? as f64;
+        let seconds = missed + (now.decode_exposed - then.decode_exposed).as_secs_f64();
+        (tokens > 0.0 && seconds > 0.0).then_some(tokens / seconds)
     }
 
     fn decode_bytes_per_token(&self, end: &End) -> u64 {

@@ -1,6 +1,7 @@
 //! The experts of one request, as they become ready.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use base::{ByteSize, Error, ExpertId, LayerId, Result};
 
@@ -15,8 +16,14 @@ impl ExpertPool {
     /// Policies tell the time by the requests of each layer. [`Kind::Input`](base::Kind::Input) when an expert is
     /// listed twice or does not exist.
     pub fn request(&mut self, layer: LayerId, experts: &[(ExpertId, u32)]) -> Result<Arrivals<'_>> {
+        let begun = Instant::now();
+        if let Some((last, end)) = self.last
+            && layer <= last
+        {
+            self.stats.between += begun.duration_since(end);
+        }
         let Opened { hits, landed, reading, unread } = self.open_request(layer, experts)?;
-        let mut arrivals = Arrivals { pool: self, layer, hits, landed, reading, unread, failure: None };
+        let mut arrivals = Arrivals { pool: self, layer, begun, hits, landed, reading, unread, failure: None };
         arrivals.read_ahead()?;
         Ok(arrivals)
     }
@@ -29,6 +36,7 @@ impl ExpertPool {
 pub struct Arrivals<'pool> {
     pool: &'pool mut ExpertPool,
     layer: LayerId,
+    begun: Instant,
     hits: VecDeque<Lease>,
     landed: VecDeque<Lease>,
     /// Reads in flight that this request waits for.
@@ -122,5 +130,8 @@ impl Drop for Arrivals<'_> {
     /// What was not asked of the disk yet will not be.
     fn drop(&mut self) {
         self.unread.drain(..).for_each(|unread| self.pool.forsake(unread));
+        let now = Instant::now();
+        self.pool.stats.serving += now.duration_since(self.begun);
+        self.pool.last = Some((self.layer, now));
     }
 }

@@ -13,10 +13,7 @@ use crate::banks::{Flight, Guess, Place};
 use crate::forecast::{GUESS_SLOTS, Lookahead};
 use crate::lease::Lease;
 use crate::opened::Opened;
-use crate::pool::{ExpertPool, key, ticket};
-
-/// Marks the tickets of guesses. A guess that is asked for keeps its ticket.
-const GUESS: u64 = 1 << 63;
+use crate::pool::{ExpertPool, GUESS, key, ticket};
 
 impl ExpertPool {
     /// Whether guesses are read from now on; they need [slots](Self::add_guess_slots).
@@ -58,6 +55,7 @@ impl ExpertPool {
             self.guesses.push(Guess { key, flight: Flight::Flying });
             self.stats.guesses.issued += 1;
             let pieces = self.banks.entry(key).layout.pieces.clone();
+            self.timeline.begins("guess", GUESS | ticket(key));
             self.disk.submit(
                 ReadRequest { ticket: GUESS | ticket(key), priority: Priority::Guess, pieces, buffer },
                 &self.landings.0,

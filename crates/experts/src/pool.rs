@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use base::{Context, Error, ExpertId, ExpertKey, Kind, LayerId, Result};
+use base::{Context, Error, ExpertId, ExpertKey, Kind, LayerId, Result, Timeline};
 use disk::{Completion, Disk, Priority, ReadRequest};
 
 use crate::banks::{Banks, Guess, Place};
@@ -33,9 +33,12 @@ pub struct ExpertPool {
     give_up: Duration,
     bound: Arc<Bound>,
     watch: Option<Watch>,
+    pub(crate) timeline: Timeline,
     pub(crate) forecasts: Forecasts,
     pub(crate) guesses: Vec<Guess>,
     pub(crate) requests: u64,
+    /// When the last request was done with, and its layer.
+    pub(crate) last: Option<(LayerId, Instant)>,
     pub(crate) stats: PoolStats,
 }
 
@@ -73,9 +76,11 @@ impl ExpertPool {
             give_up: GIVE_UP,
             bound: Arc::new(Bound::new(budget_bytes)),
             watch: None,
+            timeline: Timeline::default(),
             forecasts: Forecasts::new(Lookahead::Off),
             guesses: Vec::new(),
             requests: 0,
+            last: None,
             stats: PoolStats { budget_bytes, capacity_bytes, ..PoolStats::default() },
         })
     }
@@ -115,6 +120,11 @@ impl ExpertPool {
     /// Lets `watch` hear every request from now on; `None` ends it.
     pub fn watch(&mut self, watch: Option<Watch>) {
         self.watch = watch;
+    }
+
+    /// Writes down reads and waits from now on.
+    pub fn log_to(&mut self, timeline: Timeline) {
+        self.timeline = timeline;
     }
 
     /// How many experts each shelf holds, and of which layers: what a [`Replay`](crate::simulate::Replay) starts from.
@@ -229,6 +239,7 @@ impl ExpertPool {
         let entry = self.banks.entry_mut(key);
         entry.place = Place::Reading { request: self.requests, stays };
         let pieces = entry.layout.pieces.clone();
+        self.timeline.begins("read", ticket(key));
         self.disk.submit(
             ReadRequest { ticket: ticket(key), priority: Priority::Demand, pieces, buffer },
             &self.landings.0,
@@ -295,7 +306,8 @@ impl ExpertPool {
 
     /// Blocks until a read is over, or the caller is cancelled.
     pub(crate) fn wait(&mut self) -> Result<Completion> {
-        let start = Instant::now();
+        let (start, timeline) = (Instant::now(), self.timeline.clone());
+        let _waiting = timeline.during("wait", 0);
         let landed = loop {
             if self.cancel.load(Ordering::Relaxed) {
                 break Err(Error::cancelled());
@@ -319,6 +331,8 @@ impl ExpertPool {
     /// Makes the expert of a finished read resident, or absent again when the read failed. Answers with its lease
     /// if it is the latest request that waits for it.
     pub(crate) fn settle(&mut self, completion: Completion) -> Landing {
+        let name = if is_guess(completion.ticket) { "guess" } else { "read" };
+        self.timeline.ends(name, completion.ticket);
         let Some(completion) = self.settle_guess(completion) else { return Landing::Unwanted };
         let key = key(completion.ticket);
         let shelf = &mut self.shelves[self.banks.shelf(key.layer)];
@@ -358,6 +372,13 @@ fn err_hung(time: Duration) -> Error {
 /// A key is read at most once at a time, so it can name the read.
 pub(crate) fn ticket(key: ExpertKey) -> u64 {
     u64::from(key.layer.0) << 32 | u64::from(key.expert.0)
+}
+
+/// Marks the tickets of guesses. A guess that is asked for keeps its ticket.
+pub(crate) const GUESS: u64 = 1 << 63;
+
+fn is_guess(ticket: u64) -> bool {
+    ticket & GUESS != 0
 }
 
 pub(crate) fn key(ticket: u64) -> ExpertKey {

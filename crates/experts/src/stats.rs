@@ -29,7 +29,12 @@ pub struct PoolStats {
     pub guesses: Guesses,
     /// Time callers were blocked with no expert ready.
     pub wait: Duration,
-    /// The longest of these times.
+    /// Time from requests to the end of what was done with their experts.
+    pub serving: Duration,
+    /// Time from there, of a pass's last request, to the first request of the next pass: no read can overlap it that is
+    /// not guessed.
+    pub between: Duration,
+    /// The longest wait.
     pub longest_wait: Duration,
     /// The budget the pool was given.
     pub budget_bytes: u64,

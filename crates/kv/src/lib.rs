@@ -70,24 +70,26 @@ impl KvCache {
         self.capacity
     }
 
-    /// Writes `rows` of `from` behind the tokens kept. They are not kept until [`commit`](Self::commit), so a pass
-    /// that fails or is cancelled in its middle leaves the sequence as it was.
+    /// Writes `rows` of `from` as the tokens from position `at` on, behind the tokens kept and those written since. They
+    /// are not kept until [`commit`](Self::commit), so a pass that fails or is cancelled in its middle leaves the
+    /// sequence as it was.
     pub fn write(
         &mut self,
         backend: &dyn Backend,
         layer: usize,
         from: &Tensor,
         rows: Range<usize>,
+        at: usize,
     ) -> Result<()> {
-        if self.len + rows.len() > self.capacity {
+        assert!(at >= self.len, "what is kept is not written again");
+        if at + rows.len() > self.capacity {
             return Err(Error::budget(format!(
-                "the sequence has {} tokens and {} more come, but its context is {}",
-                self.len,
+                "the sequence has {at} tokens and {} more come, but its context is {}",
                 rows.len(),
                 self.capacity
             )));
         }
-        backend.store_kv(from, rows, &mut self.layers[layer], self.len)
+        backend.store_kv(from, rows, &mut self.layers[layer], at)
     }
 
     /// One layer's rows: those kept, and those written since.

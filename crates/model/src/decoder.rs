@@ -4,13 +4,14 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use backend::{Backend, Form, Rotation, Tensor, Weight};
-use base::{Error, LayerId, Result, TokenId};
+use backend::{Backend, Form, Rotation, Span, Tensor, Weight};
+use base::{Error, LayerId, Result, Timeline, TokenId};
 use experts::ExpertPool;
 use spec::ModelSpec;
 
 use crate::blocks::{Ahead, Ffn, Mixer};
 use crate::embedding::Embedding;
+use crate::portion::portions;
 use crate::step::{Entry, Guesser, Logits, Step, go_on, positions, spans};
 
 /// A model with everything resident in place, ready to run.
@@ -26,6 +27,7 @@ pub struct Decoder {
     pub(crate) head: Option<Weight>,
     pub(crate) form: Option<Form>,
     pub(crate) guesser: Option<Guesser>,
+    pub(crate) timeline: Timeline,
 }
 
 /// One decoder layer.
@@ -65,6 +67,11 @@ impl Decoder {
         self.guesser = guesser;
     }
 
+    /// Writes down from now on what a pass does when.
+    pub fn log_to(&mut self, timeline: Timeline) {
+        self.timeline = timeline;
+    }
+
     /// Takes a batch through every layer, and hands out the logits its entries ask for, entry by entry.
     ///
     /// When it fails (a read, a cancellation), no sequence keeps anything of it.
@@ -76,18 +83,36 @@ impl Decoder {
         cancel: &AtomicBool,
         emit: Emit<'_>,
     ) -> Result<()> {
+        self.forward_with_progress(entries, experts, cancel, &mut |_| {}, emit)
+    }
+
+    /// [`forward`](Self::forward); `progress` hears now and then what share of the pass is done.
+    pub fn forward_with_progress(
+        &self,
+        entries: &mut [Entry<'_>],
+        experts: &mut ExpertPool,
+        cancel: &AtomicBool,
+        progress: &mut dyn FnMut(f64),
+        emit: Emit<'_>,
+    ) -> Result<()> {
         let tokens: Vec<TokenId> = entries.iter().flat_map(|entry| entry.tokens).copied().collect();
         if tokens.is_empty() {
             return Ok(());
         }
         let spans = spans(entries);
-        let rotation = Rotation::new(self.spec.rope(), &self.frequencies, &positions(&spans));
+        let rotate = |spans: &[Span]| Rotation::new(self.spec.rope(), &self.frequencies, &positions(spans));
+        let (rotation, portions) = (rotate(&spans), portions(&spans, &rotate));
         let backend = self.backend.as_ref();
         let mut x = self.embedding.look_up(&tokens, backend)?;
-        let (form, guesser) = (self.form, self.guesser);
-        let mut step = Step { backend, experts, entries, spans, rotation, form, guesser, cancel };
+        let (form, guesser, count) = (self.form, self.guesser, self.layers.len() as f64);
+        let progress = &mut |layers: f64| progress(layers / count);
+        let timeline = &self.timeline;
+        let mut step =
+            Step { backend, experts, entries, spans, rotation, portions, form, guesser, cancel, progress, timeline };
         for (index, layer) in self.layers.iter().enumerate() {
             go_on(cancel)?;
+            (step.progress)(index as f64);
+            let _layer = timeline.during("layer", layer.id.0);
             layer.forward(&mut x, &self.layers[index + 1..], &mut step)?;
         }
         self.predict(&x, &step, emit)?;
@@ -125,6 +150,7 @@ impl Decoder {
     }
 
     fn head(&self, x: &Tensor, rows: Range<usize>) -> Result<Vec<f32>> {
+        let _head = self.timeline.during("head", 0);
         let backend = self.backend.as_ref();
         let mut last = backend.tensor(rows.len(), x.cols)?;
         backend.copy_rows(x, rows.clone(), &mut last, 0)?;
@@ -153,12 +179,16 @@ impl Layer {
     /// `x` is the residual stream, `[tokens, hidden]`, added to in place; `later` are the layers that follow.
     fn forward(&self, x: &mut Tensor, later: &[Layer], step: &mut Step<'_, '_>) -> Result<()> {
         let h = step.backend.rms_norm(x, &self.mixer_norm, self.eps)?;
-        let h = self.mixer.forward(self.id, &h, step)?;
+        let mixer = step.timeline.during("mixer", self.id.0);
+        let h = step.in_portions(&h, &mut |h, step| self.mixer.forward(self.id, h, step))?;
+        drop(mixer);
         step.backend.add(x, &h)?;
 
         let h = step.backend.rms_norm(x, &self.ffn_norm, self.eps)?;
         let ahead = later.iter().find_map(|layer| layer.ahead(x));
+        let ffn = step.timeline.during("ffn", self.id.0);
         let h = self.ffn.forward(self.id, &h, ahead, step)?;
+        drop(ffn);
         step.backend.add(x, &h)
     }
 

@@ -7,6 +7,7 @@
 
 mod embedding;
 mod catalogue;
+mod portion;
 mod step;
 mod blocks;
 mod decoder;

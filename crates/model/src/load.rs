@@ -5,7 +5,7 @@ mod factors;
 use std::sync::Arc;
 
 use backend::{Backend, LatentUp, Weight};
-use base::{Context, Error, Extent, LayerId, Result};
+use base::{Context, Error, Extent, LayerId, Result, Timeline};
 use manifest::{Manifest, Stored};
 use spec::{Gqa, LayerWeight as W, Mla, Role};
 
@@ -45,6 +45,7 @@ pub fn load(
         head,
         form: None,
         guesser: None,
+        timeline: Timeline::default(),
     })
 }
 

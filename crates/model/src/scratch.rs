@@ -4,6 +4,7 @@ use backend::{grouped_scratch_bytes, latent_scratch_bytes};
 use spec::{Ffn, Gqa, Mixer, Mla, ModelSpec};
 
 use crate::decoder::HEAD_ROWS;
+use crate::portion::PORTION;
 
 /// What a pass may be asked at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,20 +24,23 @@ pub struct PassSize {
 /// The sum of what is alive together in the widest block of the widest layer, each tensor counted in full; and, for
 /// attention, what each head at work spells out for itself.
 pub fn scratch_bytes(spec: &ModelSpec, pass: &PassSize) -> u64 {
-    let tokens = pass.tokens;
-    let residual = 2 * tokens * spec.hidden; // the residual stream and its norm
-    let widest = spec
-        .layers
-        .iter()
-        .map(|layer| mixer(&layer.mixer, pass).max(feed_forward(&layer.ffn, spec.hidden, tokens)));
+    let PassSize { tokens, threads, .. } = *pass;
+    let portion = PassSize { tokens: tokens.min(PORTION), ..*pass };
+    let residual = tokens * (2 * spec.hidden + spec.rope().dims); // the residual stream and its norm
+    // Of a pass in portions: what they add up to, and one of them going in and coming out.
+    let gathered = if tokens > PORTION { (tokens + 2 * PORTION) * spec.hidden } else { 0 };
+    let widest = spec.layers.iter().map(|layer| {
+        let mixer = gathered + mixer(&layer.mixer, &portion);
+        mixer.max(gathered + feed_forward(&layer.ffn, spec.hidden, tokens, portion.tokens))
+    });
     let head = HEAD_ROWS.min(tokens) * (2 * spec.hidden + 2 * spec.vocab);
     // What products keep from one to the next: the inner rows of gated networks, and what each thread spells out.
-    let inner = tokens * spec.layers.iter().map(|layer| inner_numbers(&layer.ffn)).max().unwrap_or(0);
+    let inner = portion.tokens * spec.layers.iter().map(|layer| inner_numbers(&layer.ffn)).max().unwrap_or(0);
     let row = 2 * widest_row(spec); // of gate and of up
-    let spelled = pass.threads * SPELLED.min(SPELLED_ROWS * row).max(row);
+    let spelled = threads * SPELLED.min(SPELLED_ROWS * row).max(row);
     let numbers = residual + inner + spelled + widest.max().unwrap_or(0).max(head);
-    let codes = backend::codes_scratch_bytes(widest_row(spec), tokens, pass.threads);
-    (numbers * size_of::<f32>() + codes + pass.threads * STACK) as u64
+    let codes = backend::codes_scratch_bytes(widest_row(spec), portion.tokens, threads);
+    (numbers * size_of::<f32>() + codes + threads * STACK) as u64
 }
 
 /// Numbers, and rows, that a thread spells out of weights together at most, and bytes of its stack: as the kernels have
@@ -94,14 +98,15 @@ fn latent(mla: &Mla, pass: &PassSize) -> usize {
     low + rows + latent_scratch_bytes(mla, tokens, context, prompt, threads) / size_of::<f32>()
 }
 
-fn feed_forward(ffn: &Ffn, hidden: usize, tokens: usize) -> usize {
+/// Of a pass of `tokens` rows, `portion` of which are worked on at once.
+fn feed_forward(ffn: &Ffn, hidden: usize, tokens: usize, portion: usize) -> usize {
     match ffn {
-        Ffn::Dense { inner } => tokens * (inner + 2 * hidden),
+        Ffn::Dense { inner } => portion * (inner + 2 * hidden),
         Ffn::Moe(moe) => {
             let parts = tokens * moe.router.top_k * hidden;
-            let shared = tokens * (moe.shared_inner + hidden);
+            let shared = portion * (moe.shared_inner + hidden);
             // In the worst case every token goes to the same expert.
-            let expert = tokens * (3 * hidden + moe.inner);
+            let expert = portion * (3 * hidden + moe.inner);
             parts + shared.max(expert) + tokens * (hidden + 2 * moe.experts)
         }
     }

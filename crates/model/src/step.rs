@@ -3,10 +3,12 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use backend::{Backend, Form, Rotation, Span};
-use base::{Error, ExpertId, Result, TokenId};
+use backend::{Backend, Form, Rotation, Span, Tensor};
+use base::{Error, ExpertId, Result, Timeline, TokenId};
 use experts::ExpertPool;
 use kv::KvCache;
+
+use crate::portion::Portion;
 
 /// One sequence's share of a batch: its next tokens, and what it wants to know.
 pub struct Entry<'a> {
@@ -44,12 +46,50 @@ pub(crate) struct Step<'a, 'b> {
     /// Rows of the batch, and places in their sequences, of each entry.
     pub(crate) spans: Vec<Span>,
     pub(crate) rotation: Rotation,
+    /// The pass cut in portions; none when it is short.
+    pub(crate) portions: Vec<Portion>,
+    pub(crate) timeline: &'a Timeline,
+    /// Hears how many layers are done.
+    pub(crate) progress: &'a mut dyn FnMut(f64),
     /// Forces one form of latent attention; `None` takes the cheaper one.
     pub(crate) form: Option<Form>,
     /// Says what to guess instead of the routers.
     pub(crate) guesser: Option<Guesser>,
     /// Set when the caller wants no answer any more.
     pub(crate) cancel: &'a AtomicBool,
+}
+
+impl Step<'_, '_> {
+    /// Lets `mix` work on `x`, `[tokens, hidden]`, portion by portion.
+    pub(crate) fn in_portions(
+        &mut self,
+        x: &Tensor,
+        mix: &mut dyn FnMut(&Tensor, &mut Self) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        if self.portions.is_empty() {
+            return mix(x, self);
+        }
+        let backend = self.backend;
+        let mut out = backend.tensor(x.rows, x.cols)?;
+        for index in 0..self.portions.len() {
+            go_on(self.cancel)?;
+            let rows = self.portions[index].rows.clone();
+            let mut portion = backend.tensor(rows.len(), x.cols)?;
+            backend.copy_rows(x, rows.clone(), &mut portion, 0)?;
+            self.exchange(index);
+            let answer = mix(&portion, self);
+            self.exchange(index);
+            backend.copy_rows(&answer?, 0..rows.len(), &mut out, rows.start)?;
+        }
+        Ok(out)
+    }
+
+    /// Lets blocks see one portion instead of the whole pass; once more, and they see the whole again.
+    fn exchange(&mut self, index: usize) {
+        let portion = &mut self.portions[index];
+        std::mem::swap(&mut self.spans, &mut portion.spans);
+        std::mem::swap(&mut self.rotation, &mut portion.rotation);
+    }
 }
 
 /// Ends a pass that nobody waits for. Asked before every layer, and before every expert, of which a long prompt has

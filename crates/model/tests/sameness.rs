@@ -171,3 +171,34 @@ fn a_pass_that_is_cancelled_within_its_last_layer_ends_there() {
     rig.pool.watch(None);
     assert_eq!(rig.prefill(&tokens, 512).unwrap(), expected);
 }
+
+#[test]
+fn a_pass_longer_than_a_portion_gives_the_bits_of_short_ones() {
+    for name in ["deepseek_v3/grouped/model.gguf", "qwen3_moe/plain/model.gguf"] {
+        let path = fixture(name);
+        let mut rig = Rig::open(&path, &RigOptions::default()).unwrap();
+        let vocab = rig.decoder.spec().vocab as u32;
+        let tokens: Vec<u32> = (0..700u32).map(|i| (i * i * 7 + i) % vocab).collect();
+        let whole = rig.prefill(&tokens, 700).unwrap();
+        assert!(whole == rig.prefill(&tokens, 100).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn a_prompt_of_2048_tokens_reads_each_expert_that_it_uses_once() {
+    use std::collections::BTreeSet;
+    use std::sync::{Arc, Mutex};
+    let path = fixture(MODEL).join("model.gguf");
+    let pool = Some(Rig::smallest_pool(&path) * 3);
+    let mut rig = Rig::open(&path, &RigOptions { pool, policy: "worth", ..RigOptions::default() }).unwrap();
+    let touched: Arc<Mutex<BTreeSet<(u32, u32)>>> = Arc::default();
+    let seen = touched.clone();
+    rig.pool.watch(Some(Box::new(move |layer, experts| {
+        seen.lock().unwrap().extend(experts.iter().map(|(expert, _)| (layer.0, expert.0)));
+    })));
+    let vocab = rig.decoder.spec().vocab as u32;
+    let tokens: Vec<u32> = (0..2048u32).map(|i| (i * i * 7 + i) % vocab).collect();
+    rig.prefill(&tokens, 2048).unwrap();
+    let (stats, touched) = (rig.pool.stats(), touched.lock().unwrap().len() as u64);
+    assert!(stats.reads == touched && stats.misses == touched, "{stats:?}");
+}

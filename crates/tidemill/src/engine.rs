@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use backend::{Activations, Backend, Cpu};
 use base::{Context, Error, Extent, Result, TokenId};
@@ -22,6 +22,7 @@ use model::{Decoder, Entry, Logits, ManifestCatalogue};
 use spec::ModelSpec;
 
 use crate::choice::Chosen;
+use crate::drive::Decided;
 use crate::governor::Governor;
 use crate::opened::{Opened, threads};
 use crate::plan::MemoryPlan;
@@ -32,6 +33,9 @@ use crate::{Options, drive, machine};
 /// Hears the logits of one token: its place in the text, and `[vocab]` numbers.
 pub type Each<'a> = &'a mut dyn FnMut(usize, &[f32]) -> Result<()>;
 
+/// Hears how many tokens of a prompt are computed, and how many it has.
+pub type Progress = Box<dyn FnMut(usize, usize) + Send>;
+
 /// A loaded model that generates for any number of sequences at once.
 pub struct Engine {
     plan: MemoryPlan,
@@ -39,6 +43,8 @@ pub struct Engine {
     pool: ExpertPool,
     disk: Arc<dyn Disk>,
     reading: Answer,
+    probed_before: Option<Duration>,
+    pinned_bytes: u64,
     /// Watches memory for as long as the engine lives.
     _governor: Option<Governor>,
     sequences: BTreeMap<SequenceId, Sequence>,
@@ -46,6 +52,7 @@ pub struct Engine {
     /// The last sequence whose token the step before took; the next one's turn comes first.
     last_served: Option<SequenceId>,
     cancel: Arc<AtomicBool>,
+    progress: Option<Progress>,
     totals: Totals,
 }
 
@@ -66,11 +73,13 @@ impl Engine {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self> {
         let (manifest, _) = opened.into_parts();
-        let mut reading = drive::decide(&manifest, options, &plan)?;
+        let Decided { answer: mut reading, probed_before } = drive::decide(&manifest, options, &plan)?;
         let files = Arc::new(Files::open(&manifest.files, reading.setting.io)?);
         reading.note = reading.note.or(files.io_note().map(str::to_owned));
-        let backend: Arc<dyn Backend> =
-            Arc::new(Cpu::with(options.kernels()?, options.activations, threads(options))?);
+        let cpu = Arc::new(Cpu::with(options.kernels()?, options.activations, threads(options))?);
+        let backend: Arc<dyn Backend> = cpu.clone();
+        // Pages that are pinned beyond what there is would be somebody else's.
+        cpu.pin_weights(machine::memory_limit().is_some_and(|limit| plan.total() <= limit));
         let (total, mut done) = (manifest.trunk_bytes(), 0);
         let read = &mut |extent: Extent, bytes: &mut [u8]| {
             files.read_exact(extent, bytes)?;
@@ -83,11 +92,17 @@ impl Engine {
         rows.expect_scattered_reads();
         let rows = Arc::new(move |extent: Extent, bytes: &mut [u8]| rows.read_exact(extent, bytes));
         let decoder = model::load(&manifest, backend, read, rows)?;
+        cpu.pin_weights(false);
         let (disk, note) = disk::start(files, &reading.setting)?;
         reading.note = reading.note.or(note);
         let mut engine = Self::assemble(manifest, decoder, disk, plan, &options.expert_policy)?;
         engine.reading = reading;
+        engine.probed_before = probed_before;
+        engine.pinned_bytes = cpu.pinned_bytes();
         engine.look_ahead(options.lookahead);
+        if let Some(path) = &options.trace_log {
+            engine.log_to(timeline(path)?);
+        }
         engine._governor =
             Governor::start(engine.pool.bound(), plan.pool, plan.kv + plan.scratch + plan.guesses)?;
         Ok(engine)
@@ -111,12 +126,15 @@ impl Engine {
             decoder,
             pool,
             disk,
+            probed_before: None,
+            pinned_bytes: 0,
             _governor: None,
             reading: Answer { setting: Setting::usual(io), bytes_per_second: None, note: None },
             sequences: BTreeMap::new(),
             next: 0,
             last_served: None,
             cancel,
+            progress: None,
             totals: Totals::default(),
         })
     }
@@ -141,6 +159,11 @@ impl Engine {
         self.decoder.backend().activations()
     }
 
+    /// Bytes of the trunk that the system may not take out of memory.
+    pub fn pinned_bytes(&self) -> u64 {
+        self.pinned_bytes
+    }
+
     /// How experts are read, and why not as wished, if so.
     pub fn io(&self) -> (Io, Option<&str>) {
         (self.disk.io(), self.reading.note.as_deref())
@@ -150,6 +173,11 @@ impl Engine {
     /// when what was read did not come from a drive.
     pub fn reading(&self) -> (Setting, Option<u64>) {
         (self.reading.setting, self.reading.bytes_per_second)
+    }
+
+    /// How long ago a probe chose how reads are handed to the drive; `None` when none did, or just now.
+    pub fn probed_before(&self) -> Option<Duration> {
+        self.probed_before
     }
 
     /// What the expert pool counted since the engine was opened.
@@ -175,6 +203,17 @@ impl Engine {
     /// Whether experts are read ahead from now on. It needs a plan that was made for it.
     pub fn look_ahead(&mut self, mode: Lookahead) {
         self.pool.look_ahead(mode);
+    }
+
+    /// Lets `hear` know from now on how far the first prompt of a step is, several times in a layer; `None` ends it.
+    pub fn on_progress(&mut self, hear: Option<Progress>) {
+        self.progress = hear;
+    }
+
+    /// Writes down from now on what steps do when.
+    pub fn log_to(&mut self, timeline: Timeline) {
+        self.decoder.log_to(timeline.clone());
+        self.pool.log_to(timeline);
     }
 
     /// What steps cost since the engine was opened.
@@ -270,6 +309,10 @@ impl Engine {
         let (start, before) = (Instant::now(), self.pool.stats());
         let drive_before = machine::bytes_read_from_drives();
         let shares = self.shares();
+        let prompt = shares.iter().find(|share| !share.decoding).and_then(|share| {
+            let (done, total) = self.prefill_progress(share.id)?;
+            Some((done, share.tokens, total))
+        });
         let mut chosen: Vec<(SequenceId, Result<Chosen>)> = Vec::new();
         let mut report = {
             let mut live: BTreeMap<SequenceId, &mut Sequence> =
@@ -281,7 +324,14 @@ impl Engine {
                 chosen.push((shares[entry].id, choices[entry].pick(logits)));
                 Ok(())
             };
-            self.decoder.forward(&mut entries, &mut self.pool, &self.cancel, emit)?;
+            let hear = &mut self.progress;
+            let progress = &mut |share: f64| {
+                if let (Some(hear), Some((done, tokens, total))) = (hear.as_mut(), prompt) {
+                    hear(done + (share * tokens as f64) as usize, total);
+                }
+            };
+            let (pool, cancel) = (&mut self.pool, &self.cancel);
+            self.decoder.forward_with_progress(&mut entries, pool, cancel, progress, emit)?;
             StepReport::of_pool(&before, &self.pool.stats())
         };
         let mut events = Vec::new();
@@ -313,7 +363,10 @@ impl Engine {
         // Prompts that wait get a quarter of the rows, however many sequences generate.
         let kept = if prompts.is_empty() { 0 } else { self.plan.chunk.div_ceil(4) };
         decoding.truncate(self.plan.chunk - kept);
-        let mut free = self.plan.chunk;
+        let mut free = match decoding.len() {
+            0 => self.plan.chunk,
+            count => self.plan.chunk.min(count + self.plan.chunk_beside),
+        };
         let mut shares = Vec::new();
         for (id, sequence) in decoding.into_iter().chain(prompts) {
             let tokens = sequence.pending().len().min(free);
@@ -405,6 +458,13 @@ impl Engine {
     pub fn clear_cancel(&self) {
         self.cancel.store(false, Ordering::Relaxed);
     }
+}
+
+/// A timeline in a file made anew.
+fn timeline(path: &std::path::Path) -> Result<Timeline> {
+    let file = std::fs::File::create(path);
+    let file = file.map_err(|error| Error::input(format!("{}: {error}", path.display())))?;
+    Ok(Timeline::to(Box::new(std::io::BufWriter::new(file))))
 }
 
 /// One sequence's part of a pass.

@@ -61,7 +61,7 @@ pub mod demo;
 pub use backend::{Activations, Isa};
 pub use base::{ByteSize, Error, Kind, Result, TokenId};
 pub use constraint::Constraint;
-pub use engine::{Each, Engine};
+pub use engine::{Each, Engine, Progress};
 pub use experts::Lookahead;
 pub use kv::Precision;
 pub use logprobs::Logprobs;

@@ -107,6 +107,7 @@ impl Demand {
             context,
             prompt,
             chunk_max: options.chunk.min(prompt),
+            chunk_beside: options.chunk_beside,
             threads: threads(options),
             precision: options.kv,
             lookahead: options.lookahead != Lookahead::Off,

@@ -37,8 +37,12 @@ pub struct Options {
     pub expert_policy: String,
     /// Whether experts are read before their layer asks for them, when the drive has nothing else to do.
     pub lookahead: Lookahead,
-    /// Tokens of prompts that one pass takes at most.
+    /// A file to write down in what happens when, in Chrome's trace format.
+    pub trace_log: Option<PathBuf>,
+    /// Tokens of prompts that one pass takes at most. Memory bounds them anyway.
     pub chunk: usize,
+    /// The same of a pass in which other sequences generate, which wait for all of it.
+    pub chunk_beside: usize,
 }
 
 /// How experts are read.
@@ -71,7 +75,9 @@ impl Default for Options {
             kv: Precision::F16,
             expert_policy: experts::policy::POLICIES[0].name.to_owned(),
             lookahead: Lookahead::Auto,
-            chunk: 512,
+            trace_log: None,
+            chunk: usize::MAX,
+            chunk_beside: 512,
         }
     }
 }

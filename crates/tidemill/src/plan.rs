@@ -21,6 +21,8 @@ pub struct Demand {
     pub prompt: usize,
     /// Tokens that one pass takes at most; the plan takes fewer when memory is short.
     pub chunk_max: usize,
+    /// Tokens of prompts that a pass takes at most in which others generate.
+    pub chunk_beside: usize,
     /// Threads that compute.
     pub threads: usize,
     /// How rows of the KV cache are stored.
@@ -58,14 +60,20 @@ pub struct MemoryPlan {
     pub prompt: usize,
     /// Tokens that one pass takes at most.
     pub chunk: usize,
+    /// Tokens of prompts that a pass takes at most in which others generate.
+    pub chunk_beside: usize,
 }
 
 /// What comes beside what is counted: the code that generating runs, the reader threads, the allocator. Measured at
 /// 2.4 MiB on the demo model with 8 readers.
 const SLACK: u64 = 11 << 18;
 
-/// Chunks to choose from. Below the last, weights would be read from memory too often for too little.
-const CHUNKS: &[usize] = &[512, 256, 128, 64, 32, 16, 8];
+/// The fewest rows of a pass. With fewer, weights would be read from memory too often for too little.
+const CHUNK_LEAST: usize = 8;
+
+/// Scratch takes no more than this part of what is left: a larger chunk reads fewer experts in prefill, a larger pool
+/// fewer in decode.
+const CHUNK_PART: u64 = 4;
 
 /// Slots of guesses take no more than this part of what the pool would have: residents gain more by them.
 const GUESS_PART: u64 = 16;
@@ -103,14 +111,9 @@ impl MemoryPlan {
         let kv = sizes.kv_per_token.saturating_mul(context as u64);
         let fixed = (process + trunk).saturating_add(kv);
 
-        let chunks = || {
-            CHUNKS.iter().copied().filter(|chunk| *chunk <= demand.chunk_max.max(CHUNKS[CHUNKS.len() - 1]))
-        };
-        let least = CHUNKS[CHUNKS.len() - 1];
-        let minimum = fixed.saturating_add(scratch(least) + pool_minimum);
+        let minimum = fixed.saturating_add(scratch(CHUNK_LEAST) + pool_minimum);
         let free = demand.budget.saturating_sub(fixed);
-        // A larger chunk reads fewer experts in prefill, a larger pool fewer in decode: a quarter goes to the first.
-        let chunk = chunks().find(|chunk| scratch(*chunk) <= free / 4).unwrap_or(least);
+        let chunk = chunk(demand.chunk_max, &|rows| scratch(rows) <= free / CHUNK_PART);
         let left = free.saturating_sub(scratch(chunk));
         let guesses = GUESS_SLOTS as u64 * pool_minimum;
         let guesses = match demand.lookahead && left < pool_maximum && guesses <= left / GUESS_PART {
@@ -130,6 +133,7 @@ impl MemoryPlan {
             context,
             prompt,
             chunk,
+            chunk_beside: demand.chunk_beside.min(chunk),
         };
         if plan.pool < pool_minimum { Err(plan.err_too_small(pool_minimum)) } else { Ok(plan) }
     }
@@ -157,11 +161,42 @@ impl MemoryPlan {
     }
 }
 
+/// Rows of a pass: as many as fit, up to `most`, so that a prompt is computed in as few passes as possible; and those
+/// of about equal length, for which less memory may do. Each pass of a long prompt reads nearly every expert.
+fn chunk(most: usize, fits: &dyn Fn(usize) -> bool) -> usize {
+    let most = most.max(CHUNK_LEAST);
+    if fits(most) {
+        return most;
+    }
+    let (mut fitting, mut too_many) = (CHUNK_LEAST, most);
+    while fitting + 1 < too_many {
+        let middle = fitting.midpoint(too_many);
+        *(if fits(middle) { &mut fitting } else { &mut too_many }) = middle;
+    }
+    most.div_ceil(most.div_ceil(fitting))
+}
+
 /// A size rounded up so that typing it back is enough.
 fn typed(bytes: u64) -> String {
     const TENTH: u64 = (1 << 30) / 10;
     match bytes {
         0..=0x3fff_ffff => format!("{}MiB", bytes.div_ceil(1 << 20)),
         _ => format!("{:.1}GiB", (bytes.div_ceil(TENTH) + 1) as f64 / 10.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_is_cut_in_as_few_passes_as_fit_and_those_are_equal() {
+        // the longest prompt, rows that fit, rows of a pass
+        let cases = [(1, 4096, 8), (15, 4096, 15), (2048, 4096, 2048), (2048, 2047, 1024), (2048, 900, 683)];
+        for (most, fits, expected) in
+            cases.into_iter().chain([(2048, 9, 9), (2048, 3, 8), (usize::MAX, 10, 10)])
+        {
+            assert_eq!(chunk(most, &|rows| rows <= fits), expected, "{most} {fits}");
+        }
     }
 }

@@ -23,6 +23,10 @@ pub struct StepReport {
     pub drive_bytes: Option<u64>,
     /// Time with nothing to compute, waiting for experts.
     pub wait: Duration,
+    /// Time from naming a layer's experts until the last was computed.
+    pub serving: Duration,
+    /// Time from the last expert of a pass to the first that the next names: compute that no read can overlap.
+    pub exposed: Duration,
 }
 
 /// What an engine did since it was opened.
@@ -38,6 +42,10 @@ pub struct Totals {
     pub decode: Duration,
     /// Bytes of experts read in those steps.
     pub decode_bytes: u64,
+    /// Time of those steps from naming a layer's experts until the last was computed.
+    pub decode_serving: Duration,
+    /// Time of those steps from the last expert of a pass to the first that the next names.
+    pub decode_exposed: Duration,
     /// Bytes read from drives in those steps, by the kernel's count; `None` where the system does not tell.
     pub decode_drive_bytes: Option<u64>,
 }
@@ -51,6 +59,8 @@ impl Totals {
             self.decode_tokens += step.decode_tokens as u64;
             self.decode += step.elapsed;
             self.decode_bytes += step.bytes_read;
+            self.decode_serving += step.serving;
+            self.decode_exposed += step.exposed;
             if let Some(bytes) = step.drive_bytes {
                 *self.decode_drive_bytes.get_or_insert(0) += bytes;
             }
@@ -66,6 +76,8 @@ impl StepReport {
             misses: after.misses - before.misses,
             bytes_read: after.bytes_read - before.bytes_read,
             wait: after.wait.saturating_sub(before.wait),
+            serving: after.serving.saturating_sub(before.serving),
+            exposed: after.between.saturating_sub(before.between),
             ..Self::default()
         }
     }

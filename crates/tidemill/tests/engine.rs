@@ -273,3 +273,36 @@ fn when_there_are_more_sequences_than_rows_they_take_turns() {
     let said: Vec<_> = ids.iter().map(|id| engine.tokens(*id).unwrap().to_vec()).collect();
     assert!(said.windows(2).all(|pair| pair[0] == pair[1]));
 }
+
+#[test]
+fn a_prompt_longer_than_any_portion_is_one_step_that_reads_each_expert_once() {
+    use std::collections::BTreeSet;
+    use std::sync::{Arc, Mutex};
+
+    let opened = Opened::read(&demo_path()).unwrap();
+    let options = Options { context: Some(1000), ..Options::default() };
+    let all = opened.plan(&options).unwrap();
+    assert!(all.chunk >= 900, "{all:?}");
+    let plan = tidemill::MemoryPlan { pool: opened.traffic().experts_total / 8, ..all };
+    let mut engine = Engine::load(opened, plan, &options, &mut |_, _| {}).unwrap();
+    let touched: Arc<Mutex<BTreeSet<(u32, u32)>>> = Arc::default();
+    let seen = touched.clone();
+    engine.watch(Some(Box::new(move |layer, experts| {
+        seen.lock().unwrap().extend(experts.iter().map(|(expert, _)| (layer.0, expert.0)));
+    })));
+    let heard: Arc<Mutex<Vec<usize>>> = Arc::default();
+    let hear = heard.clone();
+    engine.on_progress(Some(Box::new(move |done, total| {
+        assert!(done <= total);
+        hear.lock().unwrap().push(done);
+    })));
+    let tokens: Vec<TokenId> = PROMPTS.map(prompt).concat().into_iter().cycle().take(900).collect();
+    engine.submit(Request { tokens, max_tokens: 1, ..Request::default() }).unwrap();
+    let (_, report) = engine.step().unwrap();
+    assert_eq!(report.prefill_tokens, 900);
+    let expert = engine.pool_stats().bytes_read as f64 / engine.pool_stats().reads as f64;
+    let touched = touched.lock().unwrap().len() as f64 * expert;
+    assert!(report.bytes_read as f64 <= 1.05 * touched, "{} of {touched}", report.bytes_read);
+    let heard = heard.lock().unwrap();
+    assert!(heard.len() > 100 && heard.is_sorted() && *heard.last().unwrap() > 850, "{heard:?}");
+}

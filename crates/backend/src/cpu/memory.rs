@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use base::Result;
+use base::{Pinned, Result};
 use quant::{Matrix, Quant};
 
 use crate::{Buffer, Tensor, Weight};
@@ -14,8 +14,8 @@ impl Buffer for HostTensor {}
 
 /// Bytes of a weight as the file has them.
 struct HostWeight {
-    values: Vec<u8>,
-    scales: Vec<u8>,
+    values: Pinned,
+    scales: Pinned,
     /// A weight of one row spelled out as well: norms and biases are read whole each time.
     vector: Vec<f32>,
 }
@@ -41,8 +41,8 @@ pub(super) fn weight(
     quant: Quant,
     rows: usize,
     cols: usize,
-    values: Vec<u8>,
-    scales: Vec<u8>,
+    values: Pinned,
+    scales: Pinned,
 ) -> Result<Weight> {
     let whole = Matrix::new(quant, rows, cols, &values, &scales)?;
     let mut vector = Vec::new();

@@ -6,8 +6,9 @@ mod attention;
 
 use std::ops::Range;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use base::{Error, ExpertId, Result, TokenId};
+use base::{Error, ExpertId, Pinned, Result, TokenId};
 use kernels::{Activations, Compute, Join, Kernels, MatmulScratch, Threads, Unit};
 use quant::{Matrix, Quant};
 use spec::{Gate, RopePairs, Router, Score};
@@ -27,6 +28,8 @@ pub struct Cpu {
     activations: Activations,
     scratch: Mutex<MatmulScratch>,
     attention: attention::Memory,
+    pins: AtomicBool,
+    pinned_bytes: AtomicU64,
 }
 
 /// Rows a thread takes at a time in row-wise verbs: enough to hide the claim of a chunk.
@@ -47,7 +50,19 @@ impl Cpu {
             activations,
             scratch: Mutex::default(),
             attention: attention::Memory::default(),
+            pins: AtomicBool::new(false),
+            pinned_bytes: AtomicU64::new(0),
         })
+    }
+
+    /// Whether weights placed from now on are kept in memory, as far as the system allows it.
+    pub fn pin_weights(&self, pin: bool) {
+        self.pins.store(pin, Ordering::Relaxed);
+    }
+
+    /// Bytes of weights that were pinned.
+    pub fn pinned_bytes(&self) -> u64 {
+        self.pinned_bytes.load(Ordering::Relaxed)
     }
 
     fn compute(&self) -> Compute<'_> {
@@ -109,6 +124,11 @@ impl Backend for Cpu {
         values: Vec<u8>,
         scales: Vec<u8>,
     ) -> Result<Weight> {
+        let pin = self.pins.load(Ordering::Relaxed);
+        let keep = |bytes| if pin { Pinned::new(bytes) } else { Pinned::not(bytes) };
+        let (values, scales) = (keep(values), keep(scales));
+        let pinned = values.pinned_bytes() + scales.pinned_bytes();
+        self.pinned_bytes.fetch_add(pinned as u64, Ordering::Relaxed);
         weight(quant, rows, cols, values, scales)
     }
 

@@ -53,6 +53,10 @@ pub struct Phase {
     pub device_bytes: Option<u64>,
     /// Time with nothing to compute, waiting for experts.
     pub wait: Duration,
+    /// Time from naming a layer's experts until the last was computed.
+    pub serving: Duration,
+    /// Time from the last expert of a pass to the first that the next names.
+    pub exposed: Duration,
 }
 
 impl Phase {
@@ -64,6 +68,8 @@ impl Phase {
         self.hits += step.hits;
         self.expert_bytes += step.bytes_read;
         self.wait += step.wait;
+        self.serving += step.serving;
+        self.exposed += step.exposed;
         if let Some(bytes) = step.drive_bytes {
             *self.device_bytes.get_or_insert(0) += bytes;
         }

@@ -1,5 +1,7 @@
 //! From counters to figures: what an answer's speed was, and what it could have been.
 
+use std::time::Duration;
+
 use spec::Ffn;
 use tidemill::Opened;
 
@@ -69,6 +71,15 @@ pub struct Figures {
     pub device_bytes_per_token: Option<f64>,
     pub hit_rate: f64,
     pub wait_seconds: f64,
+    /// Per token, between the last expert of a pass and the first that the next names.
+    pub exposed_seconds: f64,
+    /// What the drive gave of what it can, over all the time and while experts were asked for; `None` when its rate or
+    /// its bytes are not known.
+    pub drive_busy: Option<f64>,
+    pub drive_busy_in_experts: Option<f64>,
+    /// Tokens a second if the drive never idled but for the exposed time, and what part of it was reached.
+    pub streaming_ceiling_tok_s: Option<f64>,
+    pub streaming_share: Option<f64>,
     /// Of every round, in order.
     pub each_tok_s: Vec<f64>,
 }
@@ -88,7 +99,24 @@ impl Figures {
             phases.iter().filter(|(round, phase)| bound(round, phase, costs).by == "drive").count();
         let device: Option<Vec<f64>> =
             phases.iter().map(|(_, phase)| Some(phase.device_bytes? as f64 / per(phase))).collect();
+        let known = |figure: &dyn Fn(&Phase, f64) -> Option<f64>| -> Option<f64> {
+            let each: Option<Vec<f64>> =
+                phases.iter().map(|(round, phase)| figure(phase, round.drive? as f64)).collect();
+            each.map(|each| median(&each))
+        };
+        let busy = |phase: &Phase, rate: f64, time: Duration| {
+            (!time.is_zero()).then_some(phase.device_bytes? as f64 / rate / time.as_secs_f64())
+        };
+        let streaming = |phase: &Phase, rate: f64| {
+            let seconds = phase.expert_bytes as f64 / rate + phase.exposed.as_secs_f64();
+            (seconds > 0.0).then_some(phase.tokens as f64 / seconds)
+        };
         Self {
+            exposed_seconds: median(&over(&|_, phase| phase.exposed.as_secs_f64() / per(phase))),
+            drive_busy: known(&|phase, rate| busy(phase, rate, phase.elapsed)),
+            drive_busy_in_experts: known(&|phase, rate| busy(phase, rate, phase.serving)),
+            streaming_ceiling_tok_s: known(&streaming),
+            streaming_share: known(&|phase, rate| Some(speed(phase) / streaming(phase, rate)?)),
             tok_s: median(&each_tok_s),
             ceiling_tok_s: median(&ceilings),
             share: median(&shares),
@@ -143,8 +171,6 @@ pub fn median(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn phase(seconds: u64, device_bytes: Option<u64>) -> Phase {
@@ -157,6 +183,8 @@ mod tests {
             expert_bytes: 6000,
             device_bytes,
             wait: Duration::ZERO,
+            serving: Duration::from_secs(seconds / 2),
+            exposed: Duration::from_secs(3),
         }
     }
 
@@ -183,6 +211,20 @@ mod tests {
             assert!((figures.share - seconds / 20.0).abs() < 1e-9, "{figures:?}");
             assert!((figures.hit_rate - 0.25).abs() < 1e-9);
         }
+    }
+
+    #[test]
+    fn streaming_is_bound_by_reads_and_by_what_they_cannot_overlap() {
+        let costs = Costs { trunk: 100, expert: 100.0 };
+        let decode = |device| Figures::new(&[round(phase(20, device), Some(500))], &costs, |round| round.answers[1].decode);
+        // 6000 bytes at 500 a second, and 3 seconds beside them; 20 seconds in all, 10 of them in experts.
+        let figures = decode(Some(6000));
+        assert!((figures.streaming_ceiling_tok_s.unwrap() - 10.0 / 15.0).abs() < 1e-9, "{figures:?}");
+        assert!((figures.streaming_share.unwrap() - 0.75).abs() < 1e-9);
+        assert!((figures.drive_busy.unwrap() - 0.6).abs() < 1e-9);
+        assert!((figures.drive_busy_in_experts.unwrap() - 1.2).abs() < 1e-9);
+        assert!((figures.exposed_seconds - 0.3).abs() < 1e-9);
+        assert_eq!(decode(None).drive_busy, None, "the system does not tell");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::figures::{Arm, Figures};
 use super::report::Report;
+use crate::svg::escaped;
 
 /// Sizes in pixels.
 const WIDTH: usize = 720;
@@ -71,26 +72,4 @@ fn panel(left: usize, figures: &[&Figures; 3]) -> String {
 
 fn label(x: usize, y: usize, size: usize, text: &str) -> String {
     format!("<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" text-anchor=\"middle\">{text}</text>\n")
-}
-
-/// A name as XML may hold it.
-fn escaped(name: &str) -> String {
-    let letter = |letter: char| match letter {
-        '&' => "&amp;".to_owned(),
-        '<' => "&lt;".to_owned(),
-        '>' => "&gt;".to_owned(),
-        letter if letter.is_control() => "?".to_owned(),
-        letter => letter.to_string(),
-    };
-    name.chars().map(letter).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_cannot_break_out_of_the_picture() {
-        assert_eq!(escaped("a<b>&\n\u{1b}c"), "a&lt;b&gt;&amp;??c");
-    }
 }

@@ -67,6 +67,11 @@ impl Report {
                 "device_bytes_per_token": figures.device_bytes_per_token,
                 "hit_rate": figures.hit_rate,
                 "wait_seconds": figures.wait_seconds,
+                "exposed_seconds_per_token": figures.exposed_seconds,
+                "drive_utilisation": figures.drive_busy,
+                "drive_utilisation_in_experts": figures.drive_busy_in_experts,
+                "streaming_ceiling_tok_s": figures.streaming_ceiling_tok_s,
+                "streaming_share": figures.streaming_share,
                 "each_tok_s": figures.each_tok_s,
             })
         };
@@ -122,8 +127,29 @@ impl Report {
             text += &row(&format!("{} prefill", arm.name()), prefill);
             text += &row(&format!("{} decode", arm.name()), decode);
         }
-        text
+        text + &streaming(&self.arm(Arm::Rotating).1)
     }
+}
+
+/// What the drive did while rotating prompts were decoded; nothing where its rate is not known.
+fn streaming(decode: &Figures) -> String {
+    let percent = |share: f64| format!("{:.0} %", 100.0 * share);
+    let (Some(whole), Some(inside)) = (decode.drive_busy, decode.drive_busy_in_experts) else {
+        return String::new();
+    };
+    let mut text = format!(
+        "\nrotating decode: {} of the drive used while experts were asked for, {} over all\n",
+        percent(inside),
+        percent(whole)
+    );
+    if let (Some(ceiling), Some(share)) = (decode.streaming_ceiling_tok_s, decode.streaming_share) {
+        text += &format!(
+            "{:.1} ms a token that no read can overlap; with it, and what was missed, {ceiling:.2} tok/s are possible: {}\n",
+            1e3 * decode.exposed_seconds,
+            percent(share)
+        );
+    }
+    text
 }
 
 fn row(name: &str, figures: &Figures) -> String {

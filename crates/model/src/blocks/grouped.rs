@@ -44,7 +44,7 @@ impl GroupedAttention {
         let mut out = backend.tensor(x.rows, gqa.heads * gqa.head)?;
         let index = layer.0 as usize;
         for (entry, span) in step.entries.iter_mut().zip(&step.spans).filter(|(_, span)| !span.is_empty()) {
-            entry.kv.write(backend, index, &rows, span.rows.clone())?;
+            entry.kv.write(backend, index, &rows, span.rows.clone(), span.start)?;
             let kv = entry.kv.rows(index);
             backend.grouped_attention(
                 &GroupedQuery { gqa, q: &q, span, kv, sinks: self.sinks.as_ref() },

@@ -46,7 +46,7 @@ impl LatentAttention {
         let mut out = backend.tensor(x.rows, mla.heads * mla.value)?;
         let index = layer.0 as usize;
         for (entry, span) in step.entries.iter_mut().zip(&step.spans).filter(|(_, span)| !span.is_empty()) {
-            entry.kv.write(backend, index, &rows, span.rows.clone())?;
+            entry.kv.write(backend, index, &rows, span.rows.clone(), span.start)?;
             let form = step.form.unwrap_or(Form::cheaper(mla, &entry.prompt));
             let (up, kv) = (&self.latent_up, entry.kv.rows(index));
             backend.latent_attention(&LatentQuery { mla, up, form, q: &q, span, kv }, &mut out)?;

@@ -8,6 +8,7 @@ mod moe;
 use backend::{Backend, Tensor, Weight};
 use base::{LayerId, Result};
 
+use crate::portion::in_portions;
 use crate::step::Step;
 
 pub(crate) use dense::Gated;
@@ -61,7 +62,9 @@ impl Ffn {
         step: &mut Step<'_, '_>,
     ) -> Result<Tensor> {
         match self {
-            Self::Dense(gated) => gated.forward(x, step.backend),
+            Self::Dense(gated) => {
+                in_portions(x, x.cols, step.backend, &mut |x| gated.forward(x, step.backend))
+            }
             Self::Moe(moe) => moe.forward(layer, x, ahead, step),
         }
     }

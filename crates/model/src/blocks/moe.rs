@@ -8,6 +8,7 @@ use quant::Matrix;
 use spec::{Gate, Router};
 
 use super::{Gated, Linear};
+use crate::portion::{PORTION, in_portions};
 use crate::step::{Guesser, Step, go_on};
 
 pub(crate) struct Moe {
@@ -63,35 +64,48 @@ impl Moe {
         step: &mut Step<'_, '_>,
     ) -> Result<Tensor> {
         let (backend, cancel, guesser) = (step.backend, step.cancel, step.guesser);
+        let timeline = step.timeline;
+        let now = timeline.during("route", layer.0);
         let routing = self.route(x, backend)?;
-        let mut arrivals = step.experts.request(layer, &routing.distinct())?;
+        drop(now);
+        let now = timeline.during("request", layer.0);
+        let (wanted, mut done) = (routing.distinct(), 0);
+        let mut arrivals = step.experts.request(layer, &wanted)?;
+        drop(now);
         if let Some(ahead) = ahead.filter(|_| x.rows <= GUESS_ROWS)
             && arrivals.wants_forecast(ahead.layer)
         {
+            let _ahead = timeline.during("lookahead", ahead.layer.0);
             arrivals.foresee(ahead.layer, &ahead.experts(guesser, backend)?);
         }
 
         let mut y = match &self.shared {
-            Some(shared) => shared.forward(x, backend)?, // while the reads are under way
+            // while the reads are under way
+            Some(shared) => in_portions(x, x.cols, backend, &mut |x| shared.forward(x, backend))?,
             None => backend.tensor(x.rows, x.cols)?,
         };
         let mut parts = backend.tensor(x.rows * routing.top_k, x.cols)?;
         while let Some(lease) = arrivals.next_ready()? {
-            go_on(cancel)?;
             let expert = Expert {
                 id: lease.expert,
                 matrices: self.spell(&lease)?,
                 gate: self.gate,
                 biases: self.biases.as_ref(),
             };
-            backend.expert(&mut parts, x, &routing.uses(lease.expert), &expert)?;
+            for uses in routing.uses(lease.expert).chunks(PORTION) {
+                go_on(cancel)?;
+                backend.expert(&mut parts, x, uses, &expert)?;
+            }
+            done += 1;
+            (step.progress)(f64::from(layer.0) + f64::from(done) / wanted.len() as f64);
         }
         backend.combine(&mut y, &parts, &routing)?;
         Ok(y)
     }
 
     fn route(&self, x: &Tensor, backend: &dyn Backend) -> Result<Routing> {
-        let logits = self.router.forward(x, backend)?;
+        let cols = self.router.weight.rows;
+        let logits = in_portions(x, cols, backend, &mut |x| self.router.forward(x, backend))?;
         backend.route(&logits, self.bias.as_ref(), &self.rule)
     }
 

@@ -22,6 +22,7 @@ const ABSENCES: &[Absence] = &[
         allowed: &[
             "crates/base/src/aligned.rs",
             "crates/base/src/code_pages.rs",
+            "crates/base/src/pinned.rs",
             "crates/disk/src/direct.rs",
             "crates/disk/src/filling.rs",
             "crates/disk/src/ring.rs",
