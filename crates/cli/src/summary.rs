@@ -113,7 +113,9 @@ impl Summary {
         }
         if let (Some(ceiling), (_, decode)) = (self.ceiling(end), self.rates(end)) {
             let share = 100.0 * decode / ceiling;
-            parts.push(format!("{share:.0} % of the {ceiling:.2} tok/s that reads and what they cannot overlap allow"));
+            parts.push(format!(
+                "{share:.0} % of the {ceiling:.2} tok/s that reads and what they cannot overlap allow"
+            ));
         }
         let guesses = end.pool.guesses.since(&self.pool_before.guesses);
         if guesses.issued > 0 {

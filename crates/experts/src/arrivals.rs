@@ -23,7 +23,8 @@ impl ExpertPool {
             self.stats.between += begun.duration_since(end);
         }
         let Opened { hits, landed, reading, unread } = self.open_request(layer, experts)?;
-        let mut arrivals = Arrivals { pool: self, layer, begun, hits, landed, reading, unread, failure: None };
+        let mut arrivals =
+            Arrivals { pool: self, layer, begun, hits, landed, reading, unread, failure: None };
         arrivals.read_ahead()?;
         Ok(arrivals)
     }

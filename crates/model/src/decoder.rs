@@ -107,8 +107,19 @@ impl Decoder {
         let (form, guesser, count) = (self.form, self.guesser, self.layers.len() as f64);
         let progress = &mut |layers: f64| progress(layers / count);
         let timeline = &self.timeline;
-        let mut step =
-            Step { backend, experts, entries, spans, rotation, portions, form, guesser, cancel, progress, timeline };
+        let mut step = Step {
+            backend,
+            experts,
+            entries,
+            spans,
+            rotation,
+            portions,
+            form,
+            guesser,
+            cancel,
+            progress,
+            timeline,
+        };
         for (index, layer) in self.layers.iter().enumerate() {
             go_on(cancel)?;
             (step.progress)(index as f64);

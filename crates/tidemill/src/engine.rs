@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use backend::{Activations, Backend, Cpu};
-use base::{Context, Error, Extent, Result, TokenId};
+use base::{Context, Error, Extent, Result, Timeline, TokenId};
 use disk::{Answer, Disk, Files, Io, Setting};
 use experts::policy::Policy;
 use experts::simulate::ShelfSize;

@@ -216,7 +216,9 @@ mod tests {
     #[test]
     fn streaming_is_bound_by_reads_and_by_what_they_cannot_overlap() {
         let costs = Costs { trunk: 100, expert: 100.0 };
-        let decode = |device| Figures::new(&[round(phase(20, device), Some(500))], &costs, |round| round.answers[1].decode);
+        let decode = |device| {
+            Figures::new(&[round(phase(20, device), Some(500))], &costs, |round| round.answers[1].decode)
+        };
         // 6000 bytes at 500 a second, and 3 seconds beside them; 20 seconds in all, 10 of them in experts.
         let figures = decode(Some(6000));
         assert!((figures.streaming_ceiling_tok_s.unwrap() - 10.0 / 15.0).abs() < 1e-9, "{figures:?}");
