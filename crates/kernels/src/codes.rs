@@ -13,11 +13,8 @@ use crate::activations::{ActivationStrip, STRIP};
 use crate::isa::check_codes;
 use crate::product::{Columns, Compute, Weights, grown};
 use crate::tiles::{
-    ABREAST, Block, Many, Order, ROWS, RowTile, Sums, TILES, Tiles, TokenTile, WIDTH, lay_out_group,
+    ABREAST, Block, FEW, Many, Order, ROWS, RowTile, Sums, TILES, Tiles, TokenTile, WIDTH, lay_out_group,
 };
-
-/// Tokens up to which rows are multiplied as they stream by.
-const FEW: usize = 2;
 
 /// Bytes of rows that a thread spells out together: half of a second-level cache, beside the tokens.
 const SPELLED: usize = 1 << 20;
@@ -52,11 +49,10 @@ struct BlockScratch {
 /// Bytes that products of `tokens` tokens keep from one to the next, with rows of up to `cols` columns.
 pub fn codes_scratch_bytes(cols: usize, tokens: usize, threads: usize) -> usize {
     let strips = cols.div_ceil(STRIP);
-    let few = tokens.max(FEW) * strips * size_of::<ActivationStrip>();
     let laid = strips
         * (TILES * tokens.div_ceil(WIDTH) * size_of::<TokenTile>() + TOGETHER * size_of::<ActivationStrip>());
     // Where there are no tiles, every token is kept as it is, which takes more than in a tile.
-    let tokens = few.max(if tokens > FEW { laid } else { 0 });
+    let tokens = laid.max(tokens.max(2) * strips * size_of::<ActivationStrip>());
     let panel = strips * TILES * size_of::<RowTile>();
     let panels = (SPELLED / panel).clamp(2, 2 * PANELS);
     tokens + threads * panels * (panel + size_of::<Sums>())
@@ -77,10 +73,10 @@ pub(crate) fn product(
     scratch: &mut CodesScratch,
 ) {
     let cols = weights.w.cols();
-    let tokens = x.len() / cols;
+    let order = Order::new(weights.w.quant(), cols.div_ceil(STRIP));
     match compute.kernels.many() {
-        Many::Tiles(tiles) if tokens > FEW && weights.same_groups() => {
-            by_tiles(compute, tiles, weights, x, out, scratch)
+        Many::Tiles(tiles) if x.len() / cols > order.few() && weights.same_groups() => {
+            by_tiles(compute, tiles, order, weights, x, out, scratch)
         }
         _ => by_rows(compute, weights, x, out, scratch),
     }
@@ -140,18 +136,23 @@ fn one_row(
     out: &mut [f32],
 ) {
     let (quant, row) = (matrix.quant(), matrix.row(row));
-    let tokens = x.chunks_exact(spelled.len()).zip(out);
-    match compute.kernels.many() {
-        Many::OneByOne { spell, dot } if tokens.len() > 1 => {
-            check_codes(quant, row, spelled.len());
-            // SAFETY: the table was handed out for this CPU, and the row was checked.
-            unsafe { spell(quant, row, spelled) };
-            for (x, out) in tokens {
-                // SAFETY: as above.
-                *out = unsafe { dot(quant, spelled, x) };
+    check_codes(quant, row, spelled.len());
+    // SAFETY: the tables were handed out for this CPU, and the row was checked.
+    unsafe {
+        match compute.kernels.many() {
+            Many::OneByOne { spell, dot } if out.len() > 1 => {
+                spell(quant, row, spelled);
+                for (x, out) in x.chunks_exact(spelled.len()).zip(out) {
+                    *out = dot(quant, spelled, x);
+                }
+            }
+            Many::OneByOne { .. } => out[0] = compute.kernels.dot_codes(quant, row, x),
+            Many::Tiles(tiles) => {
+                for (x, out) in x.chunks(FEW * spelled.len()).zip(out.chunks_mut(FEW)) {
+                    (tiles.few)(quant, row, x, out);
+                }
             }
         }
-        _ => tokens.for_each(|(x, out)| *out = compute.kernels.dot_codes(quant, row, x)),
     }
 }
 
@@ -159,6 +160,7 @@ fn one_row(
 fn by_tiles(
     compute: &Compute<'_>,
     tiles: &Tiles,
+    order: Order,
     weights: Weights<'_>,
     x: &[f32],
     out: &Columns<'_>,
@@ -166,7 +168,6 @@ fn by_tiles(
 ) {
     let (rows, cols) = (weights.w.rows(), weights.w.cols());
     let tokens = x.len() / cols;
-    let order = Order::new(weights.w.quant(), cols.div_ceil(STRIP));
     let x = lay_out(compute, x, cols, order, &mut scratch.tokens, &mut scratch.tiles);
 
     let lanes = weights.lanes(compute, tokens * cols);

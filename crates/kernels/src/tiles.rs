@@ -8,6 +8,9 @@ use quant::{Group, Quant, Row, Strip};
 
 use crate::activations::{ActivationStrip, STRIP};
 
+/// Tokens that [`Tiles::few`] takes at most.
+pub(crate) const FEW: usize = 16;
+
 /// Tokens of a tile.
 pub(crate) const WIDTH: usize = 16;
 
@@ -100,6 +103,11 @@ impl Order {
         TILES / self.groups
     }
 
+    /// Tokens up to which rows are multiplied as they stream by: to spell a row out costs as much as so many products.
+    pub(crate) fn few(self) -> usize {
+        if self.groups == 16 { FEW } else { FEW / 2 }
+    }
+
     /// Tiles of a row, or of a token.
     pub(crate) fn tiles(self) -> usize {
         self.strips * TILES
@@ -154,6 +162,8 @@ pub(crate) enum Many {
 
 /// See [`Many::Tiles`].
 pub(crate) struct Tiles {
+    /// A row with up to [`FEW`] tokens, [tokens, strips].
+    pub few: unsafe fn(Quant, Row<'_>, &[ActivationStrip], &mut [f32]),
     /// Spells up to twelve rows in the [`Order`] of their format; whether all scales may be anchored.
     pub spell: unsafe fn(Quant, &[Row<'_>], Order, &mut [RowTile]) -> bool,
     /// Multiplies rows with tokens, of which one or two tiles lie together; in the sums of each twelve rows the first

@@ -1,4 +1,4 @@
-//! One row with one token: each weight byte is read once, and nothing is written.
+//! One row with a few tokens: each weight byte is read once, and no weight is written.
 
 use std::arch::x86_64::*;
 
@@ -6,26 +6,40 @@ use quant::{Quant, Row};
 
 use super::unpack::{Unpack, Unpacked, prefetch, spelled, whole_strips};
 use crate::activations::ActivationStrip;
+use crate::tiles::FEW;
 
-/// The product of a row with a token.
+/// The products of a row with a few tokens, `x` [tokens, strips]: each strip is unpacked once.
 ///
 /// # Safety
 /// As [`Unpack::strip`], of every strip of the row.
 #[inline(always)]
-pub(super) unsafe fn dot<U: Unpack>(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f32 {
+pub(super) unsafe fn dot<U: Unpack>(quant: Quant, row: Row<'_>, x: &[ActivationStrip], out: &mut [f32]) {
+    let strips = x.len() / out.len();
+    assert!(x.len() == strips * out.len() && out.len() <= FEW);
+    let whole = whole_strips(quant, row);
+    let per_strip = row.values.len() / strips;
     // SAFETY: the caller's promise.
     unsafe {
-        let whole = whole_strips(quant, row);
-        let per_strip = row.values.len() / x.len();
-        let mut sum = _mm512_setzero_ps();
-        for (index, x) in x[..whole].iter().enumerate() {
+        let mut sums = [_mm512_setzero_ps(); FEW];
+        for index in 0..whole {
             prefetch(row.values.as_ptr().wrapping_add(index * per_strip), per_strip);
-            sum = add_strip::<U>(&U::strip(quant, row, index), x, sum);
+            add_tokens::<U>(&U::strip(quant, row, index), &x[index..], strips, &mut sums[..out.len()]);
         }
-        for (index, x) in x.iter().enumerate().skip(whole) {
-            sum = add_strip::<U>(&spelled::<U>(quant, row, index), x, sum);
+        for index in whole..strips {
+            add_tokens::<U>(&spelled::<U>(quant, row, index), &x[index..], strips, &mut sums[..out.len()]);
         }
-        fold::<U>(sum)
+        for (out, sum) in out.iter_mut().zip(sums) {
+            *out = fold::<U>(sum);
+        }
+    }
+}
+
+/// Adds the products of a strip to the sums of some tokens, whose strips are so many apart.
+#[inline(always)]
+unsafe fn add_tokens<U: Unpack>(w: &Unpacked, x: &[ActivationStrip], apart: usize, sums: &mut [__m512]) {
+    for (sum, x) in sums.iter_mut().zip(x.iter().step_by(apart)) {
+        // SAFETY: the caller's promise.
+        *sum = unsafe { add_strip::<U>(w, x, *sum) };
     }
 }
 

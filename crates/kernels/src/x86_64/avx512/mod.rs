@@ -78,16 +78,23 @@ use tile::{multiply, spell};
 /// See [`crate::Kernels::dot_codes`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
 pub(crate) fn dot_codes(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f32 {
-    // SAFETY: this function has the instruction set; its caller checked that the row has these strips.
-    unsafe { with_unpack!(quant, dot(quant, row, x)) }
+    let mut out = [0.0];
+    dot_few(quant, row, x, &mut out);
+    out[0]
 }
 
 /// Products with many tokens.
-pub(crate) const TILES: Tiles = Tiles { spell: spell_rows, multiply: multiply_tiles };
+pub(crate) const TILES: Tiles = Tiles { few: dot_few, spell: spell_rows, multiply: multiply_tiles };
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
+fn dot_few(quant: Quant, row: Row<'_>, x: &[ActivationStrip], out: &mut [f32]) {
+    // SAFETY: this function has the instruction set; its caller checked that the row has these strips.
+    unsafe { with_unpack!(quant, dot(quant, row, x, out)) }
+}
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
 fn spell_rows(quant: Quant, rows: &[Row<'_>], order: Order, out: &mut [RowTile]) -> bool {
-    // SAFETY: as in `dot_codes`.
+    // SAFETY: as in `dot_few`.
     unsafe { with_unpack!(quant, spell(quant, rows, order, out)) }
 }
 

@@ -216,49 +216,79 @@ unsafe fn run<
         let end = w.add(rows.len());
         while w < end {
             ahead.fetch();
-            let mut sums = [[_mm512_setzero_si512(); C]; R];
-            for r in 0..R {
-                sums[r] = [_mm512_set1_epi32((*w).starts[first + r]); C];
-            }
-            for t in 0..per_group {
-                let codes = (*w.add(t)).codes.as_ptr().add(first);
-                for quad in 0..4 {
-                    let mut tokens = [_mm512_setzero_si512(); C];
-                    for c in 0..C {
-                        tokens[c] = _mm512_load_si512((*x.add(t * C + c)).codes[quad].as_ptr().cast());
-                    }
-                    for r in 0..R {
-                        let w = _mm512_set1_epi32(codes.add(r).cast::<i32>().add(quad).read());
-                        for c in 0..C {
-                            sums[r][c] = _mm512_dpbusd_epi32(sums[r][c], tokens[c], w);
-                        }
-                    }
-                }
-            }
-            for r in 0..R {
-                let scale = _mm512_set1_ps((*w).scales[first + r]);
-                for c in 0..C {
-                    let scaled = if ANCHORED {
-                        let anchor = _mm512_set1_ps((*w).anchors[first + r]);
-                        _mm512_fmadd_ps(_mm512_castsi512_ps(sums[r][c]), scale, anchor)
-                    } else {
-                        let sum = _mm512_sub_epi32(sums[r][c], _mm512_set1_epi32(ANCHOR.to_bits() as i32));
-                        _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale)
-                    };
-                    let scales = _mm512_load_ps((*x.add(c)).scales.as_ptr());
-                    lanes[r][c] = _mm512_fmadd_ps(scaled, scales, lanes[r][c]);
-                    if MINIMA {
-                        let minimum = _mm512_set1_ps((*w).minima[first + r]);
-                        let totals = _mm512_load_ps((*x.add(c)).totals.as_ptr());
-                        lanes[r][c] = _mm512_fnmadd_ps(minimum, totals, lanes[r][c]);
-                    }
-                }
-            }
+            let sums = sum_codes::<R, C>(w, first, x, per_group);
+            add_sums::<MINIMA, ANCHORED, R, C>(&*w, first, x, &sums, &mut lanes);
             (w, x) = (w.add(per_group), x.add(per_group * C));
         }
         for r in 0..R {
             for c in 0..C {
                 _mm512_store_ps(out[first + r].as_mut_ptr().add(c * WIDTH), lanes[r][c]);
+            }
+        }
+    }
+}
+
+/// The products of a group of a strip, which is so many tiles, as integers from [`RowTile::starts`] on.
+#[inline(always)]
+unsafe fn sum_codes<const R: usize, const C: usize>(
+    w: *const RowTile,
+    first: usize,
+    x: *const TokenTile,
+    tiles: usize,
+) -> [[__m512i; C]; R] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [[_mm512_setzero_si512(); C]; R];
+        for r in 0..R {
+            sums[r] = [_mm512_set1_epi32((*w).starts[first + r]); C];
+        }
+        for t in 0..tiles {
+            let codes = (*w.add(t)).codes.as_ptr().add(first);
+            for quad in 0..4 {
+                let mut tokens = [_mm512_setzero_si512(); C];
+                for c in 0..C {
+                    tokens[c] = _mm512_load_si512((*x.add(t * C + c)).codes[quad].as_ptr().cast());
+                }
+                for r in 0..R {
+                    let w = _mm512_set1_epi32(codes.add(r).cast::<i32>().add(quad).read());
+                    for c in 0..C {
+                        sums[r][c] = _mm512_dpbusd_epi32(sums[r][c], tokens[c], w);
+                    }
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// Adds the sums of a group of a strip, scaled, to its lane.
+#[inline(always)]
+unsafe fn add_sums<const MINIMA: bool, const ANCHORED: bool, const R: usize, const C: usize>(
+    w: &RowTile,
+    first: usize,
+    x: *const TokenTile,
+    sums: &[[__m512i; C]; R],
+    lanes: &mut [[__m512; C]; R],
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        for r in 0..R {
+            let scale = _mm512_set1_ps(w.scales[first + r]);
+            for c in 0..C {
+                let scaled = if ANCHORED {
+                    let anchor = _mm512_set1_ps(w.anchors[first + r]);
+                    _mm512_fmadd_ps(_mm512_castsi512_ps(sums[r][c]), scale, anchor)
+                } else {
+                    let sum = _mm512_sub_epi32(sums[r][c], _mm512_set1_epi32(ANCHOR.to_bits() as i32));
+                    _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale)
+                };
+                let scales = _mm512_load_ps((*x.add(c)).scales.as_ptr());
+                lanes[r][c] = _mm512_fmadd_ps(scaled, scales, lanes[r][c]);
+                if MINIMA {
+                    let minimum = _mm512_set1_ps(w.minima[first + r]);
+                    let totals = _mm512_load_ps((*x.add(c)).totals.as_ptr());
+                    lanes[r][c] = _mm512_fnmadd_ps(minimum, totals, lanes[r][c]);
+                }
             }
         }
     }
