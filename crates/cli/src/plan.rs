@@ -33,6 +33,7 @@ pub fn plan(args: &PlanArgs) -> Result<()> {
             "scratch_bytes": plan.scratch,
             "pool_bytes": plan.pool,
             "guess_bytes": plan.guesses,
+            "streams_dense": plan.streams_dense,
             "context": plan.context,
             "chunk": plan.chunk,
             "expert_bytes_total": traffic.experts_total,
@@ -84,7 +85,7 @@ fn of_files(args: &PlanArgs, path: &Path) -> Result<Planned> {
     let opened = Opened::read(path)?;
     let plan = opened.plan(&args.engine.options())?;
     let rates = Rates { memory: probe::memory(threads(args))?, drive: probe::model_drive(&opened, None)? };
-    Ok(Planned { plan, traffic: opened.traffic(), rates, title: None, runs: true })
+    Ok(Planned { plan, traffic: opened.traffic(&plan), rates, title: None, runs: true })
 }
 
 /// As of files where the engine runs the family; else by what every family has, and a guess at the scratch.
@@ -93,7 +94,10 @@ fn of_sizes(args: &PlanArgs, geometry: &'static Geometry) -> Result<Planned> {
     let path = PathBuf::from(format!("{}.gguf", geometry.name));
     let options = args.engine.options();
     let (plan, traffic, runs) = match Opened::of(&path, outline.checkpoint(path.clone())?) {
-        Ok(opened) => (opened.plan(&options)?, opened.traffic(), true),
+        Ok(opened) => {
+            let plan = opened.plan(&options)?;
+            (plan, opened.traffic(&plan), true)
+        }
         Err(error) if error.kind() == Kind::Unsupported => {
             if !args.json {
                 terminal::note(&format!(
@@ -140,6 +144,7 @@ fn estimate(geometry: &Geometry, outline: &Outline, options: &Options) -> Result
             scratch: &|tokens| (outline.pass_values(tokens) * size_of::<f32>()) as u64,
             pool_minimum: one,
             pool_maximum: outline.expert_bytes(),
+            streams_dense: false,
         },
         &demand,
     )
@@ -166,7 +171,8 @@ fn table(plan: &MemoryPlan, traffic: &tidemill::Traffic, rates: &Rates, ceiling:
     );
     text += &row("scratch", plan.scratch, &format!("passes of up to {} tokens", plan.chunk));
     let share = 100.0 * plan.pool as f64 / traffic.experts_total.max(1) as f64;
-    let pool = format!("{:.1} % of {} of experts", share.min(100.0), ByteSize(traffic.experts_total));
+    let what = if plan.streams_dense { "streamed networks, of dense layers too" } else { "experts" };
+    let pool = format!("{:.1} % of {} of {what}", share.min(100.0), ByteSize(traffic.experts_total));
     text += &row("expert pool", plan.pool, &pool);
     if plan.guesses > 0 {
         text += &row("guesses", plan.guesses, "experts read before they are asked for");

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use base::{ByteSize, Error, ExpertId, LayerId, Result};
+use base::{ByteSize, Error, ExpertId, ExpertKey, LayerId, Result};
 
 use crate::lease::Lease;
 use crate::opened::{Landing, Opened, Unread};
@@ -94,6 +94,12 @@ impl Arrivals<'_> {
     /// do, if forecasts of that layer have been right.
     pub fn foresee(&mut self, layer: LayerId, experts: &[ExpertId]) {
         self.pool.foresee(layer, experts);
+    }
+
+    /// These will be asked for next, in this order: they are read as far as there are slots for it, behind what was
+    /// asked for.
+    pub fn announce(&mut self, keys: &[ExpertKey]) {
+        self.pool.announce(keys);
     }
 
     fn take(&mut self, landing: Landing) {

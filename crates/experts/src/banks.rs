@@ -34,6 +34,8 @@ pub(crate) enum Place {
 /// An expert on its way, or here, that nobody asked for yet; in a slot beside those of residents.
 pub(crate) struct Guess {
     pub key: ExpertKey,
+    /// It will be asked for: no router has a say.
+    pub certain: bool,
     pub flight: Flight,
 }
 

@@ -4,7 +4,9 @@
 //! is right gains the time in which the drive would have idled; one that is wrong delays the demands behind it. So each
 //! layer's forecasts are judged by what its router then chose, and believed while most of them were right.
 
-use base::{ExpertId, LayerId};
+use std::collections::VecDeque;
+
+use base::{ExpertId, ExpertKey, LayerId};
 
 /// Whether experts are read before their layer asks for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +37,8 @@ const PROBE: u32 = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Forecasts {
     pub mode: Lookahead,
+    /// What will be asked for, in order.
+    pub certain: VecDeque<ExpertKey>,
     pending: Option<Forecast>,
     /// [layers], as far as seen
     records: Vec<Record>,
@@ -82,14 +86,17 @@ impl Forecasts {
         self.pending = Some(Forecast { layer, experts, taken: 0 });
     }
 
-    /// The next expert to read, if any forecast is believed.
-    pub fn next(&mut self) -> Option<(LayerId, ExpertId)> {
+    /// The next expert to read, if one is certain or a forecast is believed; and which of these it is.
+    pub fn next(&mut self) -> Option<(ExpertKey, bool)> {
+        if let Some(key) = self.certain.pop_front() {
+            return Some((key, true));
+        }
         let layer = self.pending.as_ref()?.layer;
         let believed = self.mode == Lookahead::On || self.record(layer).is_believed();
         let pending = self.pending.as_mut().filter(|_| believed)?;
         let expert = pending.experts.get(pending.taken).copied()?;
         pending.taken += 1;
-        Some((layer, expert))
+        Some((ExpertKey { layer, expert }, false))
     }
 
     /// `layer` asks for `experts`: what was foreseen is over, and judged if it was about this layer.

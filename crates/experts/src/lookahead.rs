@@ -45,14 +45,13 @@ impl ExpertPool {
 
     /// Begins to read what is foreseen, as far as there are slots for guesses.
     pub(crate) fn guess(&mut self) {
-        while let Some((layer, expert)) = self.forecasts.next() {
-            let key = ExpertKey { layer, expert };
+        while let Some((key, certain)) = self.forecasts.next() {
             if self.guesses.iter().any(|guess| guess.key == key) {
                 continue; // taken back, and not over yet
             }
             // Where the system has no memory for one more buffer, there is no guess.
-            let Ok(Some(buffer)) = self.shelves[self.banks.shelf(layer)].spare_for_guess() else { break };
-            self.guesses.push(Guess { key, flight: Flight::Flying });
+            let Ok(Some(buffer)) = self.shelves[self.banks.shelf(key.layer)].spare_for_guess() else { break };
+            self.guesses.push(Guess { key, certain, flight: Flight::Flying });
             self.stats.guesses.issued += 1;
             let pieces = self.banks.entry(key).layout.pieces.clone();
             self.timeline.begins("guess", GUESS | ticket(key));
@@ -85,10 +84,30 @@ impl ExpertPool {
         true
     }
 
-    /// Takes back the guesses that nobody asked for.
+    /// These are asked for next, in this order, whatever routers say: they are read as far as there are slots.
+    pub(crate) fn announce(&mut self, keys: &[ExpertKey]) {
+        let absent = |key: &&ExpertKey| {
+            matches!(self.banks.entry(**key).place, Place::Absent)
+                && !self.guesses.iter().any(|guess| guess.key == **key)
+        };
+        self.forecasts.certain = keys.iter().filter(absent).take(GUESS_SLOTS).copied().collect();
+        self.guess();
+    }
+
+    /// Takes back all that was read ahead.
+    pub(crate) fn forget_guesses(&mut self) {
+        self.forecasts.certain.clear();
+        self.guesses.iter_mut().for_each(|guess| guess.certain = false);
+        self.drop_guesses();
+    }
+
+    /// Takes back the guesses that nobody asked for, but for those that somebody will.
     pub(crate) fn drop_guesses(&mut self) {
         for index in (0..self.guesses.len()).rev() {
             let guess = &mut self.guesses[index];
+            if guess.certain {
+                continue;
+            }
             match &guess.flight {
                 Flight::TakenBack => {}
                 Flight::Flying => {
@@ -96,7 +115,7 @@ impl ExpertPool {
                     self.disk.cancel(GUESS | ticket(guess.key));
                 }
                 Flight::Landed(_) => {
-                    let Guess { key, flight: Flight::Landed(buffer) } = self.guesses.swap_remove(index)
+                    let Guess { key, flight: Flight::Landed(buffer), .. } = self.guesses.swap_remove(index)
                     else {
                         continue;
                     };

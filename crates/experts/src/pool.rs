@@ -101,7 +101,7 @@ impl ExpertPool {
     /// [`Kind::Cancelled`](base::Kind::Cancelled) when it would block on reads in flight while the flag of
     /// [`cancel_with`](Self::cancel_with) is set.
     pub fn clear(&mut self) -> Result<()> {
-        self.drop_guesses();
+        self.forget_guesses();
         while self.is_guessing() || self.shelves.iter().any(|shelf| shelf.reading > 0) {
             let completion = self.wait()?;
             let _ = self.settle(completion); // nobody waits for it

@@ -6,12 +6,12 @@ mod model;
 
 use std::sync::Arc;
 
-use base::{ExpertId, LayerId};
+use base::{ExpertId, ExpertKey, LayerId};
 use disk::{Disk, Fault, MemoryDisk};
 use experts::policy::POLICIES;
 use experts::simulate::{Asked, Replay};
 use experts::{ExpertPool, GUESS_SLOTS, Guesses, Lookahead, Policy};
-use model::{Model, assert_holds, wants};
+use model::{Model, assert_holds, take_all, wants};
 
 /// A pool of 12 slots with slots for guesses, on a disk with these faults.
 fn guessing(
@@ -145,4 +145,45 @@ fn a_pool_without_slots_for_guesses_makes_none() {
     step(&mut pool, &model, (1, &[0, 1]), 2, &[5, 6]);
     assert!(!pool.request(LayerId(1), &[]).unwrap().wants_forecast(LayerId(2)));
     assert_eq!(pool.stats().guesses, Guesses::default());
+}
+
+#[test]
+fn layers_in_turn_keep_a_fixed_set_and_read_the_rest_ahead() {
+    let model = Model { layers: vec![(1, vec![5000, 3100]); 10] };
+    let keys: Vec<ExpertKey> = (0..10).map(|layer| ExpertKey::new(layer, 0)).collect();
+    for slots in [1, 2, 7, 10] {
+        let disk = Arc::new(model.disk(5));
+        let budget = model.budget(slots);
+        let mut pool = ExpertPool::new(&model, disk.clone(), budget, Policy::IN_TURN).unwrap();
+        pool.add_guess_slots(model.budget(2));
+        let mut before = pool.stats();
+        for pass in 0..6 {
+            for layer in 0..10usize {
+                let mut arrivals = pool.request(LayerId(layer as u32), &wants([0])).unwrap();
+                arrivals.announce(&[&keys[layer + 1..], &keys[..layer]].concat());
+                assert_eq!(take_all(arrivals, &model, layer as u32).unwrap(), [0]);
+                if pass % 2 == 0 {
+                    disk.flush();
+                }
+            }
+            let stats = pool.stats();
+            let read = if slots == 10 { 0 } else { 10 - (slots - 1) };
+            let expected = if pass == 0 { 10 } else { read };
+            assert_eq!(stats.misses - before.misses, expected, "{slots} slots, pass {pass}");
+            if (1..5).contains(&pass) && slots < 10 {
+                // What is read ahead over the end of a pass is as much as came over the end of the one before.
+                assert_eq!(
+                    stats.guesses.useful - before.guesses.useful,
+                    expected,
+                    "{slots} slots: {stats:?}"
+                );
+                assert!(stats.reads - before.reads <= expected + 2);
+            }
+            assert!(stats.allocated_bytes <= budget + model.budget(2), "{stats:?}");
+            before = stats;
+        }
+        pool.clear().unwrap();
+        let Guesses { issued, useful, wasted, cancelled } = pool.stats().guesses;
+        assert!(wasted + cancelled <= 2 && issued == useful + wasted + cancelled);
+    }
 }

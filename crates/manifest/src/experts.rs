@@ -9,8 +9,9 @@ use spec::{ExpertPart, ModelSpec, Moe, Names, Role};
 use crate::stored::Factor;
 use crate::{Stored, err_extra, err_missing};
 
-/// The routed experts of one layer. All have the same three shapes and types; where each lies differs.
-#[derive(Debug)]
+/// The experts of one layer that are read when they are called for. All have the same three shapes and types; where each
+/// lies differs.
+#[derive(Clone, Debug)]
 pub struct LayerExperts {
     /// Gate, up and down, in this order.
     pub matrices: [ExpertMatrix; 3],
@@ -38,6 +39,16 @@ pub struct ExpertMatrix {
 }
 
 impl LayerExperts {
+    /// The one expert that a layer without a router has: gate, up and down of its feed-forward network.
+    pub(crate) fn of_dense(parts: &[Stored; 3]) -> Self {
+        let extents = parts.iter().flat_map(|part| std::iter::once(part.values).chain(part.scales)).collect();
+        let [gate, up, down] = parts;
+        let factors = [gate.factor, up.factor, down.factor];
+        let factors = if factors.iter().any(Option::is_some) { vec![factors] } else { Vec::new() };
+        let matrices = [shape(gate), shape(up), shape(down)];
+        Self { matrices, alternating: false, extents, factors, count: 1 }
+    }
+
     /// How many experts.
     pub fn count(&self) -> usize {
         self.count

@@ -60,6 +60,28 @@ impl Manifest {
         Ok((checkpoint, manifest))
     }
 
+    /// The same model with its dense feed-forward networks streamed as well: each is the one expert of its layer, which
+    /// every token uses.
+    pub fn with_dense_streamed(&self) -> Self {
+        let (mut trunk, mut experts) = (self.trunk.clone(), self.experts.clone());
+        for (index, of_layer) in experts.iter_mut().enumerate().filter(|(_, of_layer)| of_layer.is_none()) {
+            let role = |weight| Role::Layer(LayerId(index as u32), weight);
+            let roles = [LayerWeight::Gate, LayerWeight::Up, LayerWeight::Down].map(role);
+            if let [Some(gate), Some(up), Some(down)] = roles.map(|role| trunk.get(&role).cloned()) {
+                *of_layer = Some(LayerExperts::of_dense(&[gate, up, down]));
+                roles.iter().for_each(|role| drop(trunk.remove(role)));
+            }
+        }
+        let (spec, files, claims) = (self.spec.clone(), self.files.clone(), self.claims.clone());
+        Self { spec, files, claims, trunk, experts }
+    }
+
+    /// Whether dense feed-forward networks are streamed.
+    pub fn streams_dense(&self) -> bool {
+        let layers = self.spec.layers.iter().zip(&self.experts);
+        layers.into_iter().any(|(layer, experts)| layer.moe().is_none() && experts.is_some())
+    }
+
     /// Where the weight with this role lies, if the model has it.
     pub fn stored(&self, role: Role) -> Option<&Stored> {
         self.trunk.get(&role)
@@ -74,7 +96,7 @@ impl Manifest {
         !(self.trunk.contains_key(&Role::Head) && self.stored(Role::Embedding).is_some_and(apart))
     }
 
-    /// The routed experts of a layer; `None` for a dense layer.
+    /// What of a layer is read when it is called for: its routed experts; `None` for a dense layer that stays resident.
     pub fn experts(&self, layer: LayerId) -> Option<&LayerExperts> {
         self.experts.get(layer.0 as usize)?.as_ref()
     }

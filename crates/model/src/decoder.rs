@@ -22,6 +22,8 @@ pub struct Decoder {
     /// Angle per position of each rotated pair.
     pub(crate) frequencies: Vec<f32>,
     pub(crate) layers: Vec<Layer>,
+    /// Those whose feed-forward network every token uses and which does not stay in memory.
+    pub(crate) streamed: Vec<LayerId>,
     pub(crate) norm: Weight,
     /// `None`: the embedding is the head, and resident.
     pub(crate) head: Option<Weight>,
@@ -106,7 +108,7 @@ impl Decoder {
         let mut x = self.embedding.look_up(&tokens, backend)?;
         let (form, guesser, count) = (self.form, self.guesser, self.layers.len() as f64);
         let progress = &mut |layers: f64| progress(layers / count);
-        let timeline = &self.timeline;
+        let (timeline, streamed) = (&self.timeline, self.streamed.as_slice());
         let mut step = Step {
             backend,
             experts,
@@ -119,6 +121,7 @@ impl Decoder {
             cancel,
             progress,
             timeline,
+            streamed,
         };
         for (index, layer) in self.layers.iter().enumerate() {
             go_on(cancel)?;

@@ -9,7 +9,7 @@ use base::{Context, Error, Extent, LayerId, Result, Timeline};
 use manifest::{Manifest, Stored};
 use spec::{Gqa, LayerWeight as W, Mla, Role};
 
-use crate::blocks::{Ffn, Gated, GroupedAttention, LatentAttention, Linear, Mixer, Moe, Queries};
+use crate::blocks::{Ffn, Gated, GroupedAttention, LatentAttention, Linear, Mixer, Moe, Queries, Streamed};
 use crate::decoder::{Decoder, Layer};
 use crate::embedding::{Embedding, RowSource};
 
@@ -34,13 +34,16 @@ pub fn load(
     let norm = loader.weight(Role::OutputNorm)?;
     let head = loader.optional(Role::Head)?;
     let layers = (0..manifest.spec.layers.len()).map(|i| loader.layer(LayerId(i as u32)));
-    let layers = layers.collect::<Result<_>>()?;
+    let layers: Vec<Layer> = layers.collect::<Result<_>>()?;
+    let streamed = layers.iter().filter(|layer| matches!(layer.ffn, Ffn::Streamed(_)));
+    let streamed = streamed.map(|layer| layer.id).collect();
     Ok(Decoder {
         spec: manifest.spec.clone(),
         backend,
         embedding,
         frequencies,
         layers,
+        streamed,
         norm,
         head,
         form: None,
@@ -123,8 +126,13 @@ impl Loader<'_> {
 
     fn ffn(&mut self, id: LayerId) -> Result<Ffn> {
         let spec = &self.manifest.spec.layers[id.0 as usize];
-        let (Some(moe), Some(experts)) = (spec.moe(), self.manifest.experts(id)) else {
-            return Ok(Ffn::Dense(self.gated(id, [W::Gate, W::Up, W::Down])?));
+        let (moe, experts) = match (spec.moe(), self.manifest.experts(id)) {
+            (Some(moe), Some(experts)) => (moe, experts),
+            (None, Some(only)) => {
+                let factors = factors::read(only, self.read)?.first().copied().unwrap_or([1.0; 3]);
+                return Ok(Ffn::Streamed(Streamed { matrices: only.matrices, factors }));
+            }
+            _ => return Ok(Ffn::Dense(self.gated(id, [W::Gate, W::Up, W::Down])?)),
         };
         let shared = [W::SharedGate, W::SharedUp, W::SharedDown];
         Ok(Ffn::Moe(Box::new(Moe {

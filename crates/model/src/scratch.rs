@@ -101,7 +101,8 @@ fn latent(mla: &Mla, pass: &PassSize) -> usize {
 /// Of a pass of `tokens` rows, `portion` of which are worked on at once.
 fn feed_forward(ffn: &Ffn, hidden: usize, tokens: usize, portion: usize) -> usize {
     match ffn {
-        Ffn::Dense { inner } => portion * (inner + 2 * hidden),
+        // Rows are gathered, and answers given back, where it is streamed.
+        Ffn::Dense { inner } => portion * (inner + 4 * hidden),
         Ffn::Moe(moe) => {
             let parts = tokens * moe.router.top_k * hidden;
             let shared = portion * (moe.shared_inner + hidden);

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use backend::{Backend, Form, Rotation, Span, Tensor};
-use base::{Error, ExpertId, Result, Timeline, TokenId};
+use base::{Error, ExpertId, LayerId, Result, Timeline, TokenId};
 use experts::ExpertPool;
 use kv::KvCache;
 
@@ -49,6 +49,8 @@ pub(crate) struct Step<'a, 'b> {
     /// The pass cut in portions; none when it is short.
     pub(crate) portions: Vec<Portion>,
     pub(crate) timeline: &'a Timeline,
+    /// Layers that stream the one network they have, in the order of a pass.
+    pub(crate) streamed: &'a [LayerId],
     /// Hears how many layers are done.
     pub(crate) progress: &'a mut dyn FnMut(f64),
     /// Forces one form of latent attention; `None` takes the cheaper one.

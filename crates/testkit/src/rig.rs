@@ -25,6 +25,8 @@ pub struct RigOptions {
     pub policy: &'static str,
     /// Where experts come from.
     pub disk: DiskKind,
+    /// Dense feed-forward networks are streamed as well.
+    pub stream_dense: bool,
     /// Whether experts are read ahead, to slots beside the pool.
     pub lookahead: Lookahead,
     /// What to guess instead of what routers applied early say.
@@ -49,6 +51,7 @@ impl Default for RigOptions {
             pool: None,
             policy: "lfu",
             disk: DiskKind::Files(Io::Buffered),
+            stream_dense: false,
             lookahead: Lookahead::Off,
             guesser: None,
             precision: Precision::F32,
@@ -71,7 +74,7 @@ impl Rig {
     /// Opens the model at `path`.
     pub fn open(path: &Path, options: &RigOptions) -> Result<Self> {
         let (_, manifest) = Manifest::open(path)?;
-        let manifest = Arc::new(manifest);
+        let manifest = Arc::new(if options.stream_dense { manifest.with_dense_streamed() } else { manifest });
         let files = Arc::new(Files::open(&manifest.files, Io::Buffered)?);
         let backend: Arc<dyn Backend> = Arc::new(Cpu::new(options.threads)?);
         let read = &mut |extent, bytes: &mut [u8]| files.read_exact(extent, bytes);
@@ -81,9 +84,10 @@ impl Rig {
         let disk = Self::disk(&manifest, &options.disk)?;
         let catalogue = ManifestCatalogue(manifest.clone());
         let budget = options.pool.unwrap_or(needs(&catalogue)?.all_bytes);
-        let mut pool = ExpertPool::new(&catalogue, disk, budget, Policy::named(options.policy)?)?;
+        let policy = if options.stream_dense { Policy::IN_TURN } else { Policy::named(options.policy)? };
+        let mut pool = ExpertPool::new(&catalogue, disk, budget, policy)?;
         decoder.force_guesses(options.guesser);
-        if options.lookahead != Lookahead::Off {
+        if options.lookahead != Lookahead::Off || options.stream_dense {
             pool.add_guess_slots(4 * needs(&catalogue)?.smallest_bytes);
         }
         pool.look_ahead(options.lookahead);

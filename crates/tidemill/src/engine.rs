@@ -72,7 +72,8 @@ impl Engine {
         options: &Options,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self> {
-        let (manifest, _) = opened.into_parts();
+        let manifest = opened.planned(&plan);
+        drop(opened); // the metadata and the list of tensors
         let Decided { answer: mut reading, probed_before } = drive::decide(&manifest, options, &plan)?;
         let files = Arc::new(Files::open(&manifest.files, reading.setting.io)?);
         reading.note = reading.note.or(files.io_note().map(str::to_owned));
@@ -116,8 +117,11 @@ impl Engine {
         plan: MemoryPlan,
         policy: &str,
     ) -> Result<Self> {
+        let in_turn =
+            manifest.streams_dense() && manifest.spec.layers.iter().all(|layer| layer.moe().is_none());
+        let policy = if in_turn { Policy::IN_TURN } else { Policy::named(policy)? };
         let (catalogue, io) = (ManifestCatalogue(manifest), disk.io());
-        let mut pool = ExpertPool::new(&catalogue, disk.clone(), plan.pool, Policy::named(policy)?)?;
+        let mut pool = ExpertPool::new(&catalogue, disk.clone(), plan.pool, policy)?;
         let cancel = Arc::new(AtomicBool::new(false));
         pool.cancel_with(cancel.clone());
         pool.add_guess_slots(plan.guesses);

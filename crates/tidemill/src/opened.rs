@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::{Context, Error, LayerId, Result, TokenId};
-use experts::{Lookahead, PoolNeeds, needs};
+use experts::Lookahead;
 use formats::Checkpoint;
 use manifest::Manifest;
-use model::ManifestCatalogue;
 use text::{ChatTemplate, Tokenizer};
 
 use crate::options::CONTEXT_DEFAULT;
@@ -33,7 +32,6 @@ pub struct Opened {
     pub checkpoint: Checkpoint,
     /// What the model is, and where its weights lie.
     pub manifest: Arc<Manifest>,
-    needs: PoolNeeds,
 }
 
 impl Opened {
@@ -45,8 +43,7 @@ impl Opened {
     /// The same of headers that were read already, or of files that are yet to be made.
     pub fn of(path: &Path, checkpoint: Checkpoint) -> Result<Self> {
         let manifest = Arc::new(Manifest::new(&checkpoint)?);
-        let needs = needs(&ManifestCatalogue(manifest.clone())).within(|| path.display().to_string())?;
-        Ok(Self { path: path.to_owned(), checkpoint, manifest, needs })
+        Ok(Self { path: path.to_owned(), checkpoint, manifest })
     }
 
     /// The model's tokenizer; an error when it has none that this engine reads.
@@ -59,9 +56,9 @@ impl Opened {
         ChatTemplate::from_checkpoint(&self.checkpoint, tokenizer)
     }
 
-    /// Forgets what only planning, inspecting and tokenizing need: the metadata and the list of tensors.
-    pub(crate) fn into_parts(self) -> (Arc<Manifest>, PoolNeeds) {
-        (self.manifest, self.needs)
+    /// Where what is resident and what is streamed lie, as the plan has it.
+    pub fn planned(&self, plan: &MemoryPlan) -> Arc<Manifest> {
+        if plan.streams_dense { Arc::new(self.manifest.with_dense_streamed()) } else { self.manifest.clone() }
     }
 
     /// Refuses tokens the model has no row for: its tokenizer may know more than it does.
@@ -74,12 +71,13 @@ impl Opened {
         })
     }
 
-    /// What generating one token must read.
-    pub fn traffic(&self) -> Traffic {
-        let (manifest, spec) = (&self.manifest, &self.manifest.spec);
+    /// What generating one token must read, under this plan.
+    pub fn traffic(&self, plan: &MemoryPlan) -> Traffic {
+        let manifest = self.planned(plan);
+        let spec = &manifest.spec;
         let layers = spec.layers.iter().enumerate().filter_map(|(index, layer)| {
             let experts = manifest.experts(LayerId(index as u32))?;
-            Some(layer.moe()?.router.top_k as u64 * experts.expert_bytes())
+            Some(layer.moe().map_or(1, |moe| moe.router.top_k as u64) * experts.expert_bytes())
         });
         Traffic {
             experts_total: manifest.expert_bytes(),
@@ -92,7 +90,7 @@ impl Opened {
     /// memory is given back.
     pub fn plan(&self, options: &Options) -> Result<MemoryPlan> {
         let demand = Demand::of(options, self.manifest.spec.context)?;
-        MemoryPlan::new(&self.manifest, &demand, self.needs.smallest_bytes, self.needs.all_bytes)
+        MemoryPlan::new(&self.manifest, &demand).within(|| self.path.display().to_string())
     }
 }
 

@@ -4,11 +4,13 @@
 //! which can be any size from one expert upwards. So the plan fails only when not even one expert would fit, and then
 //! names the smallest budget that works.
 
-use base::{ByteSize, Error, Result};
-use experts::GUESS_SLOTS;
+use std::sync::Arc;
+
+use base::{ByteSize, Error, Kind, Result};
+use experts::{GUESS_SLOTS, PoolNeeds, needs};
 use kv::Precision;
 use manifest::Manifest;
-use model::{PassSize, scratch_bytes};
+use model::{ManifestCatalogue, PassSize, scratch_bytes};
 
 /// What a run asks of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct MemoryPlan {
     pub pool: u64,
     /// Bytes of experts that are read before their layer asks for them.
     pub guesses: u64,
+    /// The feed-forward networks of dense layers are not in the trunk, but read as experts are.
+    pub streams_dense: bool,
     /// The smallest budget that works for this context.
     pub minimum: u64,
     /// Tokens that all live sequences together may keep.
@@ -90,17 +94,34 @@ pub struct Sizes<'a> {
     pub pool_minimum: u64,
     /// Bytes of a pool that holds all experts.
     pub pool_maximum: u64,
+    /// Among them are the feed-forward networks of dense layers.
+    pub streams_dense: bool,
 }
 
 impl MemoryPlan {
-    /// Fits `demand`, with a pool of at least `pool_minimum` bytes and no more than all experts need (`pool_maximum`).
-    pub fn new(manifest: &Manifest, demand: &Demand, pool_minimum: u64, pool_maximum: u64) -> Result<Self> {
+    /// Fits `demand`. Where that takes it, the feed-forward networks of dense layers are streamed as experts are.
+    pub fn new(manifest: &Arc<Manifest>, demand: &Demand) -> Result<Self> {
+        let whole = Self::of_manifest(manifest, demand);
+        if !whole.as_ref().is_err_and(|error| error.kind() == Kind::Budget) {
+            return whole;
+        }
+        let streamed = Arc::new(manifest.with_dense_streamed());
+        if streamed.streams_dense() { Self::of_manifest(&streamed, demand) } else { whole }
+    }
+
+    fn of_manifest(manifest: &Arc<Manifest>, demand: &Demand) -> Result<Self> {
+        let PoolNeeds { smallest_bytes: pool_minimum, all_bytes: pool_maximum } =
+            needs(&ManifestCatalogue(manifest.clone()))?;
+        let streams_dense = manifest.streams_dense();
         let spec = &manifest.spec;
         let Demand { context, prompt, threads, .. } = *demand;
         let scratch = |tokens| scratch_bytes(spec, &PassSize { tokens, context, prompt, threads });
         let trunk = manifest.trunk_bytes();
         let kv_per_token = kv::bytes_per_token(spec, demand.precision);
-        Self::fit(&Sizes { trunk, kv_per_token, scratch: &scratch, pool_minimum, pool_maximum }, demand)
+        Self::fit(
+            &Sizes { trunk, kv_per_token, scratch: &scratch, pool_minimum, pool_maximum, streams_dense },
+            demand,
+        )
     }
 
     /// The same for a model of which only the sizes are known.
@@ -113,13 +134,12 @@ impl MemoryPlan {
 
         let minimum = fixed.saturating_add(scratch(CHUNK_LEAST) + pool_minimum);
         let free = demand.budget.saturating_sub(fixed);
-        let chunk = chunk(demand.chunk_max, &|rows| scratch(rows) <= free / CHUNK_PART);
+        let chunk = chunk(demand.chunk_max, &|rows| {
+            let scratch = scratch(rows);
+            scratch <= free / CHUNK_PART && free - scratch >= pool_minimum
+        });
         let left = free.saturating_sub(scratch(chunk));
-        let guesses = GUESS_SLOTS as u64 * pool_minimum;
-        let guesses = match demand.lookahead && left < pool_maximum && guesses <= left / GUESS_PART {
-            true => guesses,
-            false => 0,
-        };
+        let guesses = guess_bytes(sizes, demand, left);
         let plan = Self {
             budget: demand.budget,
             process,
@@ -129,13 +149,14 @@ impl MemoryPlan {
             scratch: scratch(chunk),
             pool: (left - guesses).min(pool_maximum),
             guesses,
+            streams_dense: sizes.streams_dense,
             minimum,
             context,
             prompt,
             chunk,
             chunk_beside: demand.chunk_beside.min(chunk),
         };
-        if plan.pool < pool_minimum { Err(plan.err_too_small(pool_minimum)) } else { Ok(plan) }
+        if demand.budget < minimum { Err(plan.err_too_small(pool_minimum)) } else { Ok(plan) }
     }
 
     /// Bytes the plan accounts for.
@@ -159,6 +180,15 @@ impl MemoryPlan {
         ))
         .hint(format!("--memory {needed}"))
     }
+}
+
+/// Bytes for what is read ahead, of those that are left for experts. What dense layers stream is certain to be used, so
+/// two slots for it come before residents; guesses only where they cost residents little.
+fn guess_bytes(sizes: &Sizes<'_>, demand: &Demand, left: u64) -> u64 {
+    let slots = if sizes.streams_dense { 2 } else { GUESS_SLOTS as u64 };
+    let (bytes, part) = (slots * sizes.pool_minimum, if sizes.streams_dense { 2 } else { GUESS_PART });
+    let is_wanted = sizes.streams_dense || demand.lookahead;
+    if is_wanted && left < sizes.pool_maximum && bytes <= left / part { bytes } else { 0 }
 }
 
 /// Rows of a pass: as many as fit, up to `most`, so that a prompt is computed in as few passes as possible; and those

@@ -283,7 +283,7 @@ fn a_prompt_longer_than_any_portion_is_one_step_that_reads_each_expert_once() {
     let options = Options { context: Some(1000), ..Options::default() };
     let all = opened.plan(&options).unwrap();
     assert!(all.chunk >= 900, "{all:?}");
-    let plan = tidemill::MemoryPlan { pool: opened.traffic().experts_total / 8, ..all };
+    let plan = tidemill::MemoryPlan { pool: opened.traffic(&all).experts_total / 8, ..all };
     let mut engine = Engine::load(opened, plan, &options, &mut |_, _| {}).unwrap();
     let touched: Arc<Mutex<BTreeSet<(u32, u32)>>> = Arc::default();
     let seen = touched.clone();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use spec::Ffn;
-use tidemill::Opened;
+use tidemill::{MemoryPlan, Opened};
 
 use super::answer::{Answer, Phase};
 
@@ -47,11 +47,11 @@ pub struct Costs {
 }
 
 impl Costs {
-    pub fn of(opened: &Opened) -> Self {
-        let traffic = opened.traffic();
+    pub fn of(opened: &Opened, plan: &MemoryPlan) -> Self {
+        let traffic = opened.traffic(plan);
         let used = opened.manifest.spec.layers.iter().map(|layer| match &layer.ffn {
             Ffn::Moe(moe) => moe.router.top_k,
-            Ffn::Dense { .. } => 0,
+            Ffn::Dense { .. } => usize::from(plan.streams_dense),
         });
         let used = used.sum::<usize>().max(1);
         Self { trunk: traffic.trunk_per_token, expert: traffic.experts_per_token as f64 / used as f64 }

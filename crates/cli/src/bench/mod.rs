@@ -40,9 +40,9 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
     }
     let threads = options.threads.unwrap_or_else(machine::cores);
     let first = (probe::memory(threads)?, probe::model_drive(&opened, None)?);
-    let costs = Costs::of(&opened);
     let looked_at = Opened::read(&path)?;
     let plan = opened.plan(&options)?;
+    let costs = Costs::of(&opened, &plan);
     let quiet = args.engine.quiet || args.json;
     let mut engine = models::load(opened, plan, &options, quiet)?;
     models::interrupt(&engine)?;

@@ -4,6 +4,7 @@ mod ranking;
 mod lru;
 mod worth;
 mod frequency;
+mod first;
 
 use base::{Error, ExpertKey, LayerId, Result};
 
@@ -69,6 +70,13 @@ pub const POLICIES: &[Policy] = &[
 ];
 
 impl Policy {
+    /// For layers that every pass asks for one after another, which no other policy is good for. Not to be chosen.
+    pub const IN_TURN: Self = Self {
+        name: "first",
+        about: "gives up the last to come",
+        make: || Box::new(first::First::default()),
+    };
+
     /// The policy of that name, or [`Kind::Input`](base::Kind::Input) listing the names there are.
     pub fn named(name: &str) -> Result<Policy> {
         POLICIES.iter().find(|policy| policy.name == name).copied().ok_or_else(|| err_policy(name))

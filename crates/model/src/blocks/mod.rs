@@ -4,6 +4,7 @@ mod dense;
 mod grouped;
 mod latent;
 mod moe;
+mod streamed;
 
 use backend::{Backend, Tensor, Weight};
 use base::{LayerId, Result};
@@ -15,6 +16,7 @@ pub(crate) use dense::Gated;
 pub(crate) use grouped::GroupedAttention;
 pub(crate) use latent::{LatentAttention, Queries};
 pub(crate) use moe::{Ahead, Moe};
+pub(crate) use streamed::Streamed;
 
 /// A product, and a bias where the model has one.
 pub(crate) struct Linear {
@@ -50,6 +52,8 @@ impl Mixer {
 /// What works on each token alone.
 pub(crate) enum Ffn {
     Dense(Gated),
+    /// The same, where it does not stay in memory.
+    Streamed(Streamed),
     Moe(Box<Moe>),
 }
 
@@ -65,6 +69,7 @@ impl Ffn {
             Self::Dense(gated) => {
                 in_portions(x, x.cols, step.backend, &mut |x| gated.forward(x, step.backend))
             }
+            Self::Streamed(streamed) => streamed.forward(layer, x, step),
             Self::Moe(moe) => moe.forward(layer, x, ahead, step),
         }
     }

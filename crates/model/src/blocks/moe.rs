@@ -86,9 +86,11 @@ impl Moe {
         };
         let mut parts = backend.tensor(x.rows * routing.top_k, x.cols)?;
         while let Some(lease) = arrivals.next_ready()? {
+            let _expert = timeline.during("expert", lease.expert.0);
+            let factors = self.factors.get(lease.expert.0 as usize).copied().unwrap_or([1.0; 3]);
             let expert = Expert {
                 id: lease.expert,
-                matrices: self.spell(&lease)?,
+                matrices: spell(&self.matrices, self.alternating, factors, &lease)?,
                 gate: self.gate,
                 biases: self.biases.as_ref(),
             };
@@ -108,22 +110,27 @@ impl Moe {
         let logits = in_portions(x, cols, backend, &mut |x| self.router.forward(x, backend))?;
         backend.route(&logits, self.bias.as_ref(), &self.rule)
     }
+}
 
-    /// The three matrices in an expert's bytes.
-    fn spell<'a>(&self, lease: &'a Lease) -> Result<[Matrix<'a>; 3]> {
-        let mut piece = 0;
-        let mut next = |matrix: &ExpertMatrix, rows: usize| {
-            let values = lease.bytes(piece);
-            let scales = if matrix.scaled { lease.bytes(piece + 1) } else { &[] };
-            piece += 1 + usize::from(matrix.scaled);
-            Matrix::new(matrix.quant, rows, matrix.cols, values, scales)
-        };
-        let [gate, up, down] = &self.matrices;
-        let [gate, up] = match self.alternating {
-            true => next(gate, gate.rows + up.rows)?.alternating(),
-            false => [next(gate, gate.rows)?, next(up, up.rows)?],
-        };
-        let [a, b, c] = self.factors.get(lease.expert.0 as usize).copied().unwrap_or([1.0; 3]);
-        Ok([gate.times(a), up.times(b), next(down, down.rows)?.times(c)])
-    }
+/// Gate, up and down in an expert's bytes, with what they are multiplied with; the rows of gate and up may take turns in
+/// one piece.
+pub(super) fn spell<'a>(
+    matrices: &[ExpertMatrix; 3],
+    alternating: bool,
+    [a, b, c]: [f32; 3],
+    lease: &'a Lease,
+) -> Result<[Matrix<'a>; 3]> {
+    let mut piece = 0;
+    let mut next = |matrix: &ExpertMatrix, rows: usize| {
+        let values = lease.bytes(piece);
+        let scales = if matrix.scaled { lease.bytes(piece + 1) } else { &[] };
+        piece += 1 + usize::from(matrix.scaled);
+        Matrix::new(matrix.quant, rows, matrix.cols, values, scales)
+    };
+    let [gate, up, down] = matrices;
+    let [gate, up] = match alternating {
+        true => next(gate, gate.rows + up.rows)?.alternating(),
+        false => [next(gate, gate.rows)?, next(up, up.rows)?],
+    };
+    Ok([gate.times(a), up.times(b), next(down, down.rows)?.times(c)])
 }
