@@ -518,6 +518,9 @@ pub struct BenchArgs {
     /// The same seed gives the same random tokens
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    /// Decode with lookahead and without it, in turn, and tell the ratio
+    #[arg(long, conflicts_with_all = ["kernels", "plot"])]
+    pub compare_lookahead: bool,
     /// Draw the figures as SVG
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,

@@ -7,6 +7,7 @@
 
 mod answer;
 mod figures;
+mod lookahead;
 mod arithmetic;
 mod report;
 mod plot;
@@ -49,6 +50,13 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
 
     let bar = terminal::progress("measuring", quiet, terminal::ANSWERS);
     bar.set_length(u64::from(args.runs) * Arm::ALL.len() as u64);
+    if args.compare_lookahead {
+        bar.set_length(u64::from(args.runs) * 2);
+        let compared = lookahead::compare(&mut engine, &mut prompts, args, &mut || bar.inc(1))?;
+        bar.finish_and_clear();
+        let text = if args.json { format!("{:#}\n", compared.json()) } else { compared.text() };
+        return terminal::answer(&text);
+    }
     let mut rounds = Vec::new();
     for _ in 0..args.runs {
         let (memory, drive) = match spare {
