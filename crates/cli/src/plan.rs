@@ -153,7 +153,7 @@ fn estimate(geometry: &Geometry, outline: &Outline, options: &Options) -> Result
 fn traffic(geometry: &Geometry, outline: &Outline) -> Traffic {
     let moe = &geometry.moe;
     let experts_total = outline.expert_bytes();
-    let experts_per_token = (experts_total as f64 * moe.top_k as f64 / moe.experts as f64) as u64;
+    let experts_per_token = (experts_total as f64 * moe.top_k as f64 / moe.experts.max(1) as f64) as u64;
     Traffic { experts_total, experts_per_token, trunk_per_token: outline.trunk_bytes() }
 }
 

@@ -19,13 +19,15 @@ pub(crate) fn metadata(geometry: &Geometry, layers: usize) -> Metadata {
     if geometry.dense_inner > 0 {
         keys.count("feed_forward_length", geometry.dense_inner);
     }
-    if geometry.dense_layers > 0 {
+    if geometry.dense_layers > 0 && !geometry.is_dense() {
         keys.count("leading_dense_block_count", geometry.dense_layers);
     }
     keys.number("attention.layer_norm_rms_epsilon", geometry.norm_eps);
     keys.mixer(&geometry.mixer);
     keys.rope(geometry);
-    keys.moe(geometry);
+    if !geometry.is_dense() {
+        keys.moe(geometry);
+    }
     vocabulary::set(&mut keys.out, geometry);
     keys.out
 }

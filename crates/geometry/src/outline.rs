@@ -100,14 +100,13 @@ impl Outline {
 
     /// Routed experts, in all layers together.
     pub fn expert_count(&self) -> u64 {
-        let layers = self.layers - self.geometry.dense_layers;
-        (layers * self.geometry.moe.experts) as u64
+        (self.geometry.expert_layers(self.layers) * self.geometry.moe.experts) as u64
     }
 
     /// Bytes of the largest matrix of an expert: what is read at once.
     pub fn expert_read_bytes(&self) -> u64 {
         let stacks = self.tensors.iter().filter(|planned| planned.routed).map(Planned::bytes);
-        stacks.max().unwrap_or(0) / self.geometry.moe.experts as u64
+        stacks.max().unwrap_or(0) / self.geometry.moe.experts.max(1) as u64
     }
 
     /// Numbers that attention keeps of each token, over all layers.
@@ -162,12 +161,13 @@ impl Outline {
 }
 
 fn layers(geometry: &Geometry, asked: Option<usize>) -> Result<usize> {
-    let (least, most) = (geometry.dense_layers + 1, geometry.layers);
+    let (least, most) = (if geometry.is_dense() { 1 } else { geometry.dense_layers + 1 }, geometry.layers);
     let layers = asked.unwrap_or(most);
     if (least..=most).contains(&layers) {
         return Ok(layers);
     }
     let dense = match geometry.dense_layers {
+        _ if geometry.is_dense() => "none with experts".to_owned(),
         0 => "all with experts".to_owned(),
         dense => format!("of which the first {dense} have no experts"),
     };
@@ -176,6 +176,9 @@ fn layers(geometry: &Geometry, asked: Option<usize>) -> Result<usize> {
 }
 
 fn check_rows(geometry: &Geometry, experts: &GgmlType) -> Result<()> {
+    if geometry.is_dense() {
+        return Ok(());
+    }
     let block = experts.block.map_or(1, |block| block.len);
     let moe = &geometry.moe;
     match [geometry.hidden, moe.inner].into_iter().find(|cols| !(*cols as u64).is_multiple_of(block)) {

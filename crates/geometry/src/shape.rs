@@ -11,7 +11,7 @@ pub struct Geometry {
     pub architecture: &'static str,
     /// Decoder layers.
     pub layers: usize,
-    /// How many of them come first and have no experts.
+    /// How many of them come first and have no experts; all, of a dense model.
     pub dense_layers: usize,
     /// Inner width of those, 0 where there are none.
     pub dense_inner: usize,
@@ -132,6 +132,8 @@ pub struct Rope {
     pub theta: f32,
     /// Stretching.
     pub yarn: Option<Yarn>,
+    /// Frequencies are divided by factors that the file holds.
+    pub factors: bool,
     /// How pairs are shared out to time, height and width, where a model can see.
     pub sections: Option<[i32; 4]>,
 }
@@ -203,6 +205,18 @@ pub struct Control {
     pub text: &'static str,
     /// What it is for: `bos`, `eos` or `eot`.
     pub role: &'static str,
+}
+
+impl Geometry {
+    /// Layers with experts, of the first `layers`.
+    pub fn expert_layers(&self, layers: usize) -> usize {
+        layers.saturating_sub(self.dense_layers)
+    }
+
+    /// No layer has experts.
+    pub fn is_dense(&self) -> bool {
+        self.dense_layers == self.layers
+    }
 }
 
 impl Moe {

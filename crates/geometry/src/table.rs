@@ -14,11 +14,17 @@ pub const ALL: &[&Geometry] = &[
     &QWEN35_397B,
     &QWEN3_30B,
     &GPT_OSS_120B,
+    &GPT_OSS_20B,
     &GLM_46,
+    &GLM_45_AIR,
+    &GLM_47_FLASH,
     &MINIMAX_M2,
+    &LLAMA_33_70B,
+    &QWEN3_32B,
     &DEEPSEEK_30B,
     &DEEPSEEK_TINY,
     &QWEN3_TINY,
+    &LLAMA_TINY,
 ];
 
 /// The geometry called `name`.
@@ -51,7 +57,7 @@ const KIMI_K2: Geometry = Geometry {
         rotated: 64,
         value: 128,
     }),
-    rope: Rope { dims: 64, theta: 5e4, yarn: Some(KIMI_YARN), sections: None },
+    rope: Rope { dims: 64, theta: 5e4, yarn: Some(KIMI_YARN), factors: false, sections: None },
     moe: Moe {
         experts: 384,
         top_k: 8,
@@ -146,7 +152,7 @@ const QWEN3_30B: Geometry = Geometry {
         biases: Biases::None,
         window: None,
     }),
-    rope: Rope { dims: 128, theta: 1e6, yarn: None, sections: None },
+    rope: Rope { dims: 128, theta: 1e6, yarn: None, factors: false, sections: None },
     moe: Moe {
         experts: 128,
         top_k: 8,
@@ -188,7 +194,7 @@ const QWEN35_397B: Geometry = Geometry {
         width: 128,
         kernel: 4,
     }),
-    rope: Rope { dims: 64, theta: 1e7, yarn: None, sections: Some([11, 11, 10, 0]) },
+    rope: Rope { dims: 64, theta: 1e7, yarn: None, factors: false, sections: Some([11, 11, 10, 0]) },
     moe: Moe { experts: 512, top_k: 10, inner: 1024, shared: Shared::Gated(1024), ..QWEN3_30B.moe },
     second_norm: "post_attention_norm",
     text: Text {
@@ -229,6 +235,7 @@ const GPT_OSS_120B: Geometry = Geometry {
             beta_slow: 1.0,
             log_multiplier: None,
         }),
+        factors: false,
         sections: None,
     },
     moe: Moe { top_k: 4, inner: 2880, ..QWEN3_30B.moe },
@@ -242,6 +249,14 @@ const GPT_OSS_120B: Geometry = Geometry {
     },
     experts: "MXFP4",
     ..QWEN3_30B
+};
+
+const GPT_OSS_20B: Geometry = Geometry {
+    name: "gpt-oss-20b",
+    title: "OpenAI's gpt-oss, the smaller",
+    layers: 24,
+    moe: Moe { experts: 32, ..GPT_OSS_120B.moe },
+    ..GPT_OSS_120B
 };
 
 const GLM_46: Geometry = Geometry {
@@ -263,7 +278,7 @@ const GLM_46: Geometry = Geometry {
         biases: Biases::Input,
         window: None,
     }),
-    rope: Rope { dims: 64, theta: 1e6, yarn: None, sections: None },
+    rope: Rope { dims: 64, theta: 1e6, yarn: None, factors: false, sections: None },
     moe: Moe {
         experts: 160,
         inner: 1536,
@@ -286,6 +301,60 @@ const GLM_46: Geometry = Geometry {
     ..QWEN3_30B
 };
 
+const GLM_45_AIR: Geometry = Geometry {
+    name: "glm-4.5-air",
+    title: "GLM-4.5-Air",
+    layers: 46,
+    dense_layers: 1,
+    dense_inner: 10944,
+    hidden: 4096,
+    context: 131_072,
+    mixer: Mixer::Grouped(Grouped {
+        heads: 96,
+        kv_heads: 8,
+        head: 128,
+        norms: Norms::None,
+        biases: Biases::Input,
+        window: None,
+    }),
+    moe: Moe { experts: 128, inner: 1408, scale: Some(1.0), ..GLM_46.moe },
+    // Rows of 1408 are no whole number of larger blocks.
+    experts: "Q4_0",
+    ..GLM_46
+};
+
+const GLM_47_FLASH: Geometry = Geometry {
+    name: "glm-4.7-flash",
+    title: "GLM-4.7-Flash",
+    layers: 47,
+    dense_layers: 1,
+    dense_inner: 10240,
+    hidden: 2048,
+    vocab: 154_880,
+    context: 202_752,
+    norm_eps: 1e-5,
+    mixer: Mixer::Latent(Latent {
+        heads: 20,
+        query_rank: 768,
+        latent: 512,
+        nope: 192,
+        rotated: 64,
+        value: 256,
+    }),
+    rope: Rope { theta: 1e6, yarn: None, ..KIMI_K2.rope },
+    moe: Moe { experts: 64, top_k: 4, inner: 1536, scale: Some(1.8), ..KIMI_K2.moe },
+    text: Text {
+        pre: "glm4",
+        controls: &[
+            Control { id: 154_822, text: "[gMASK]", role: "bos" },
+            Control { id: 154_820, text: "<|endoftext|>", role: "eos" },
+            Control { id: 154_827, text: "<|user|>", role: "eot" },
+        ],
+    },
+    experts: "Q4_K",
+    ..KIMI_K2
+};
+
 const MINIMAX_M2: Geometry = Geometry {
     name: "minimax-m2",
     title: "MiniMax M2; M2.1, M2.5 and M2.7 have the same sizes",
@@ -303,7 +372,7 @@ const MINIMAX_M2: Geometry = Geometry {
         biases: Biases::None,
         window: None,
     }),
-    rope: Rope { dims: 64, theta: 5e6, yarn: None, sections: None },
+    rope: Rope { dims: 64, theta: 5e6, yarn: None, factors: false, sections: None },
     moe: Moe { experts: 256, inner: 1536, gating: Some(2), bias: true, ..QWEN3_30B.moe },
     text: Text {
         pre: "minimax-m2",
@@ -312,6 +381,65 @@ const MINIMAX_M2: Geometry = Geometry {
             Control { id: 200_020, text: "[e~[", role: "eos" },
         ],
     },
+    ..QWEN3_30B
+};
+
+const LLAMA_33_70B: Geometry = Geometry {
+    name: "llama-3.3-70b",
+    title: "Llama 3.3 70B; 3.1 70B has the same sizes",
+    architecture: "llama",
+    layers: 80,
+    dense_layers: 80,
+    dense_inner: 28672,
+    hidden: 8192,
+    vocab: 128_256,
+    context: 131_072,
+    norm_eps: 1e-5,
+    mixer: Mixer::Grouped(Grouped {
+        heads: 64,
+        kv_heads: 8,
+        head: 128,
+        norms: Norms::None,
+        biases: Biases::None,
+        window: None,
+    }),
+    rope: Rope { dims: 128, theta: 5e5, yarn: None, factors: true, sections: None },
+    moe: NO_EXPERTS,
+    text: LLAMA_TEXT,
+    trunk: "Q4_K",
+    ..QWEN3_30B
+};
+
+/// Of a model whose layers are all dense.
+const NO_EXPERTS: Moe = Moe { experts: 0, top_k: 0, inner: 0, ..QWEN3_30B.moe };
+
+const LLAMA_TEXT: Text = Text {
+    pre: "llama-bpe",
+    controls: &[
+        Control { id: 128_000, text: "<|begin_of_text|>", role: "bos" },
+        Control { id: 128_001, text: "<|end_of_text|>", role: "eos" },
+        Control { id: 128_009, text: "<|eot_id|>", role: "eot" },
+    ],
+};
+
+const QWEN3_32B: Geometry = Geometry {
+    name: "qwen3-32b",
+    title: "Qwen3 32B",
+    architecture: "qwen3",
+    layers: 64,
+    dense_layers: 64,
+    dense_inner: 25600,
+    hidden: 5120,
+    mixer: Mixer::Grouped(Grouped {
+        heads: 64,
+        kv_heads: 8,
+        head: 128,
+        norms: Norms::Head,
+        biases: Biases::None,
+        window: None,
+    }),
+    moe: NO_EXPERTS,
+    trunk: "Q4_K",
     ..QWEN3_30B
 };
 
@@ -333,7 +461,7 @@ const DEEPSEEK_30B: Geometry = Geometry {
         rotated: 64,
         value: 128,
     }),
-    rope: Rope { dims: 64, theta: 1e6, yarn: None, sections: None },
+    rope: Rope { dims: 64, theta: 1e6, yarn: None, factors: false, sections: None },
     moe: Moe { experts: 128, inner: 768, scale: Some(1.0), ..KIMI_K2.moe },
     text: QWEN_TEXT,
     experts: "Q4_K",
@@ -351,7 +479,7 @@ const DEEPSEEK_TINY: Geometry = Geometry {
     vocab: 1024,
     context: 4096,
     mixer: Mixer::Latent(Latent { heads: 4, query_rank: 64, latent: 64, nope: 32, rotated: 32, value: 32 }),
-    rope: Rope { dims: 32, theta: 1e4, yarn: None, sections: None },
+    rope: Rope { dims: 32, theta: 1e4, yarn: None, factors: false, sections: None },
     moe: Moe { experts: 32, top_k: 4, inner: 256, scale: Some(1.0), ..KIMI_K2.moe },
     text: Text {
         pre: "deepseek-v3",
@@ -380,7 +508,7 @@ const QWEN3_TINY: Geometry = Geometry {
         biases: Biases::None,
         window: None,
     }),
-    rope: Rope { dims: 64, theta: 1e6, yarn: None, sections: None },
+    rope: Rope { dims: 64, theta: 1e6, yarn: None, factors: false, sections: None },
     moe: Moe { experts: 32, top_k: 4, inner: 256, ..QWEN3_30B.moe },
     text: Text {
         pre: "qwen2",
@@ -390,4 +518,33 @@ const QWEN3_TINY: Geometry = Geometry {
         ],
     },
     ..QWEN3_30B
+};
+
+/// Llama 3's architecture, without experts.
+const LLAMA_TINY: Geometry = Geometry {
+    name: "llama-tiny",
+    title: "a stand-in of a few MB: every block of Llama 3",
+    layers: 4,
+    dense_layers: 4,
+    dense_inner: 512,
+    hidden: 256,
+    vocab: 1024,
+    context: 4096,
+    mixer: Mixer::Grouped(Grouped {
+        heads: 4,
+        kv_heads: 2,
+        head: 64,
+        norms: Norms::None,
+        biases: Biases::None,
+        window: None,
+    }),
+    rope: Rope { dims: 64, ..LLAMA_33_70B.rope },
+    text: Text {
+        pre: "llama-bpe",
+        controls: &[
+            Control { id: 1022, text: "<|begin_of_text|>", role: "bos" },
+            Control { id: 1023, text: "<|end_of_text|>", role: "eos" },
+        ],
+    },
+    ..LLAMA_33_70B
 };

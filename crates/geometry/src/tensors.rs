@@ -46,6 +46,9 @@ pub(crate) fn tensors(
 ) -> Vec<Planned> {
     let mut list = List { all: Vec::new(), layer: None, experts, trunk };
     list.matrix("token_embd", &[geometry.vocab, geometry.hidden], Fill::Size(1.0));
+    if geometry.rope.factors {
+        list.vector("rope_freqs.weight", geometry.rope.dims / 2, Fill::Ones);
+    }
     for layer in 0..layers {
         list.layer = Some(layer);
         list.vector("attn_norm.weight", geometry.hidden, Fill::Ones);

@@ -14,7 +14,12 @@ const PUBLISHED: &[(&str, f64)] = &[
     ("qwen3.5-397b-a17b", 396.35),
     ("qwen3-30b-a3b", 30.53),
     ("gpt-oss-120b", 116.83),
+    ("gpt-oss-20b", 20.91),
     ("glm-4.6", 352.80),
+    ("glm-4.5-air", 106.85),
+    ("glm-4.7-flash", 29.94),
+    ("llama-3.3-70b", 70.55),
+    ("qwen3-32b", 32.76),
     ("minimax-m2", 228.69),
 ];
 
@@ -49,8 +54,13 @@ fn shrunk(geometry: &Geometry) -> &'static Geometry {
     let mut small = geometry.clone();
     let grouped = |of: Grouped| Grouped { heads: 4, kv_heads: 2, head: 64, ..of };
     (small.layers, small.hidden, small.vocab) = (small.dense_layers + 4, 256, 512);
+    if geometry.is_dense() {
+        (small.layers, small.dense_layers) = (2, 2);
+    }
     small.dense_inner = small.dense_inner.min(256);
-    (small.moe.experts, small.moe.top_k, small.moe.inner) = (16, 4, 256);
+    if !geometry.is_dense() {
+        (small.moe.experts, small.moe.top_k, small.moe.inner) = (16, 4, 256);
+    }
     if let Shared::Gated(_) = small.moe.shared {
         small.moe.shared = Shared::Gated(256);
     }
