@@ -1,5 +1,6 @@
 //! What can be typed: each flag once.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use base::{ByteSize, Result};
@@ -33,6 +34,8 @@ pub enum Command {
     Run(RunArgs),
     /// Talk with a model in the terminal
     Chat(ChatArgs),
+    /// Answer requests over HTTP, as OpenAI and Anthropic do
+    Serve(ServeArgs),
     /// Show what a model needs of memory and drive, from its headers alone
     Plan(PlanArgs),
     /// Show a model's metadata, tensors and what each is for
@@ -380,6 +383,67 @@ pub struct ChatArgs {
     /// Tokens of one answer at most
     #[arg(short = 'n', long, value_name = "N", default_value_t = 1024)]
     pub max_tokens: usize,
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// `tidemill serve`.
+#[derive(ClapArgs)]
+#[command(after_help = "\
+Examples:
+  tidemill serve demo
+  tidemill serve ~/models/Kimi-K2.5 --memory 48GiB --context 32768
+  tidemill serve ~/models/Kimi-K2.5 --host 0.0.0.0 --api-key-file keys --tls-cert cert.pem --tls-key key.pem
+
+Clients find it at http://HOST:PORT/v1 (OpenAI) or http://HOST:PORT (Anthropic).")]
+pub struct ServeArgs {
+    /// The model
+    #[arg(default_value = "demo")]
+    pub model: String,
+    /// Where to listen; anything but this machine itself should go with an API key
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub host: IpAddr,
+    /// The port; 0 takes a free one, and says which
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+    /// What clients call the model [default: its file or folder]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// A key that clients must present; may be given several times
+    #[arg(long, value_name = "KEY")]
+    pub api_key: Vec<String>,
+    /// A file with such keys, one a line
+    #[arg(long, value_name = "FILE")]
+    pub api_key_file: Option<PathBuf>,
+    /// Speak TLS, with this certificate chain (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Answers generated at once; they share the context
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub parallel: u16,
+    /// Answers that may wait for their turn; beyond that clients are told to come again
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(0..=4096))]
+    pub queue: u16,
+    /// Bytes of one request at most
+    #[arg(long, value_name = "SIZE", default_value = "4MiB")]
+    pub max_body: ByteSize,
+    /// Seconds from a request's arrival to its last token at most [default: as many as it takes]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..))]
+    pub deadline: Option<u32>,
+    /// Seconds that answers under way may take once the server is told to end
+    #[arg(long, value_name = "S", default_value_t = 30)]
+    pub grace: u32,
+    /// Where prompts are kept for later runs [default: the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub prompts_dir: Option<PathBuf>,
+    /// How much of the drive they may take; 0 keeps none
+    #[arg(long, value_name = "SIZE", default_value = "8GiB")]
+    pub prompts_size: ByteSize,
     #[command(flatten)]
     pub sampling: SamplingArgs,
     #[command(flatten)]

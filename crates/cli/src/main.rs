@@ -16,6 +16,7 @@ mod svg;
 mod curves;
 mod simulate;
 mod chat;
+mod serve;
 mod inspect;
 mod tokenize;
 mod logits;
@@ -46,6 +47,7 @@ fn dispatch(command: Command) -> Result<()> {
     match command {
         Command::Run(args) => run::run(&args),
         Command::Chat(args) => chat::chat(&args),
+        Command::Serve(args) => serve::serve(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Tokenize(args) => tokenize::tokenize(&args),

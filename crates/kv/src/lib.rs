@@ -55,6 +55,27 @@ impl KvCache {
         Ok(())
     }
 
+    /// Another cache with room for `capacity` tokens that keeps what this one does of the first `tokens`.
+    pub fn fork(
+        &self,
+        spec: &ModelSpec,
+        backend: &dyn Backend,
+        tokens: usize,
+        capacity: usize,
+    ) -> Result<Self> {
+        let mut fork = Self::new(spec, backend, self.precision, capacity)?;
+        for (from, to) in self.layers.iter().zip(&mut fork.layers) {
+            backend.copy_kv(from, tokens.min(self.len), to)?;
+        }
+        fork.commit(tokens.min(self.len));
+        Ok(fork)
+    }
+
+    /// Gives up the room for more tokens than are kept. Rows that were never written take no memory, so nothing moves.
+    pub fn shrink(&mut self) {
+        self.capacity = self.len;
+    }
+
     /// Tokens kept.
     pub fn len(&self) -> usize {
         self.len

@@ -4,6 +4,9 @@
 //! plan's number of rows. All of them share each expert that is read. Which sequences happen to be in a batch, and
 //! how prompts are cut, changes no bit of any answer.
 
+mod pace;
+mod prefix;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use manifest::Manifest;
 use model::{Decoder, Entry, Logits, ManifestCatalogue};
 use spec::ModelSpec;
 
+use self::pace::Pace;
 use crate::choice::Chosen;
 use crate::drive::Decided;
 use crate::governor::Governor;
@@ -51,6 +55,7 @@ pub struct Engine {
     next: u64,
     /// The last sequence whose token the step before took; the next one's turn comes first.
     last_served: Option<SequenceId>,
+    pace: Pace,
     cancel: Arc<AtomicBool>,
     progress: Option<Progress>,
     totals: Totals,
@@ -137,6 +142,7 @@ impl Engine {
             sequences: BTreeMap::new(),
             next: 0,
             last_served: None,
+            pace: Pace::default(),
             cancel,
             progress: None,
             totals: Totals::default(),
@@ -233,6 +239,21 @@ impl Engine {
 
     /// Begins a sequence. Its tokens come from [`step`](Self::step).
     pub fn submit(&mut self, mut request: Request) -> Result<SequenceId> {
+        let former = request.resume.take();
+        let freed =
+            former.and_then(|id| self.sequences.get(&id)).map_or(0, |sequence| sequence.kv.capacity());
+        self.check(&request, request.capacity(), freed)?;
+        let resumed = former.and_then(|id| self.sequences.remove(&id));
+        let kv = match request.copy {
+            Some(source) if resumed.is_none() => self.copied(&request, source)?,
+            _ => self.kv_for(&request, resumed)?,
+        };
+        Ok(self.begin(request, kv))
+    }
+
+    /// Refuses what the model or the plan has no room for: a request that takes `capacity` tokens of the context, of which
+    /// it gives back `freed`.
+    fn check(&self, request: &Request, capacity: usize, freed: usize) -> Result<()> {
         request.check()?;
         self.decoder.check_tokens(&request.tokens)?;
         let biased: Vec<TokenId> = request.sampling.logit_bias.keys().copied().collect();
@@ -240,19 +261,22 @@ impl Engine {
         if request.tokens.len() > self.plan.prompt {
             return Err(err_prompt(request.tokens.len(), self.plan.prompt));
         }
-        let former = request.resume.take();
-        let freed =
-            former.and_then(|id| self.sequences.get(&id)).map_or(0, |sequence| sequence.kv.capacity());
-        let used = self.kept() - freed;
-        if request.capacity() > self.plan.context.saturating_sub(used) {
-            return Err(err_context(&request, used, self.plan.context));
+        let limit = self.spec().context;
+        if request.capacity() > limit {
+            return Err(err_context(request, 0, limit));
         }
-        let resumed = former.and_then(|id| self.sequences.remove(&id));
-        let kv = self.kv_for(&request, resumed)?;
+        let used = self.kept() - freed;
+        if capacity > self.plan.context.saturating_sub(used) {
+            return Err(err_context(request, used, self.plan.context));
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, request: Request, kv: KvCache) -> SequenceId {
         let id = SequenceId(self.next);
         self.next += 1;
         self.sequences.insert(id, Sequence::new(request, kv));
-        Ok(id)
+        id
     }
 
     /// Tokens of the context that live and finished sequences hold.
@@ -267,7 +291,7 @@ impl Engine {
             return KvCache::new(self.spec(), backend, self.plan.precision, request.capacity());
         };
         let kept = &former.tokens[..former.kv.len()];
-        let shared = kept.iter().zip(&request.tokens).take_while(|(a, b)| a == b).count();
+        let shared = prefix::shared(kept, &request.tokens);
         let mut kv = former.kv;
         kv.truncate(shared.min(request.tokens.len() - 1));
         kv.reserve(self.spec(), backend, request.capacity())?;
@@ -354,11 +378,13 @@ impl Engine {
         report.drive_bytes =
             machine::bytes_read_from_drives().zip(drive_before).map(|(now, then)| now - then);
         self.totals.add(&report);
+        self.pace.learn(report.prefill_tokens, report.decode_tokens, report.elapsed);
         Ok((events, report))
     }
 
     /// Whose tokens the next pass takes: one of each sequence that generates, in turn when there are too many; then
-    /// prompts in order of arrival.
+    /// those of prompts, in equal parts, and what one leaves to the first of the others. While sequences generate,
+    /// prompts take only so much that these hardly wait.
     fn shares(&self) -> Vec<Share> {
         let live = self.sequences.iter().filter(|(_, sequence)| sequence.finish.is_none());
         let (mut decoding, prompts): (Vec<_>, Vec<_>) = live.partition(|(_, sequence)| sequence.decoding());
@@ -367,18 +393,24 @@ impl Engine {
         // Prompts that wait get a quarter of the rows, however many sequences generate.
         let kept = if prompts.is_empty() { 0 } else { self.plan.chunk.div_ceil(4) };
         decoding.truncate(self.plan.chunk - kept);
-        let mut free = match decoding.len() {
-            0 => self.plan.chunk,
-            count => self.plan.chunk.min(count + self.plan.chunk_beside),
-        };
-        let mut shares = Vec::new();
-        for (id, sequence) in decoding.into_iter().chain(prompts) {
-            let tokens = sequence.pending().len().min(free);
-            if tokens > 0 {
-                shares.push(Share { id: *id, tokens, decoding: sequence.decoding() });
-                free -= tokens;
-            }
+        let mut shares: Vec<Share> =
+            decoding.iter().map(|(id, _)| Share { id: **id, tokens: 1, decoding: true }).collect();
+        let left = self.plan.chunk - shares.len();
+        let mut free =
+            if shares.is_empty() { left } else { left.min(self.pace.rows()).min(self.plan.chunk_beside) };
+        let part = (free / prompts.len().max(1)).max(1);
+        let begun = shares.len();
+        for (id, sequence) in &prompts {
+            let tokens = sequence.pending().len().min(part).min(free);
+            free -= tokens;
+            shares.push(Share { id: **id, tokens, decoding: false });
         }
+        for (share, (_, sequence)) in shares[begun..].iter_mut().zip(&prompts) {
+            let more = (sequence.pending().len() - share.tokens).min(free);
+            free -= more;
+            share.tokens += more;
+        }
+        shares.retain(|share| share.tokens > 0);
         shares
     }
 

@@ -56,6 +56,7 @@ mod stats;
 mod drive;
 mod governor;
 mod engine;
+mod prompts;
 pub mod demo;
 
 pub use backend::{Activations, Isa};
@@ -68,6 +69,7 @@ pub use logprobs::Logprobs;
 pub use opened::{Opened, Traffic};
 pub use options::{IoMode, Options};
 pub use plan::{Demand, MemoryPlan, Sizes};
+pub use prompts::{PROMPT_MIN, Prompts};
 pub use sampler::{Sampler, likeliest};
 pub use sampling::{REPEAT_WINDOW, Sampling};
 pub use sequence::{Event, Finish, Request, SequenceId};

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use base::{Context, Error, LayerId, Result, TokenId};
 use experts::Lookahead;
@@ -71,6 +72,19 @@ impl Opened {
         })
     }
 
+    /// Tells this model, as its files and their dates say, from every other, and its settings from others that change what
+    /// attention keeps.
+    pub fn identity(&self, options: &Options) -> Result<String> {
+        let mut identity = format!("{:?} {:?} {:?}", self.manifest.spec, options.kv, options.activations);
+        for file in &self.manifest.files {
+            let data = std::fs::metadata(file).map_err(|error| Error::io(file.display(), &error))?;
+            let changed = data.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            let name = file.file_name().unwrap_or_default();
+            identity += &format!(" {name:?} {} {:?}", data.len(), changed);
+        }
+        Ok(identity)
+    }
+
     /// What generating one token must read, under this plan.
     pub fn traffic(&self, plan: &MemoryPlan) -> Traffic {
         let manifest = self.planned(plan);
@@ -99,7 +113,8 @@ impl Demand {
     pub fn of(options: &Options, limit: usize) -> Result<Self> {
         base::release_code_pages();
         let context = context(options, limit)?;
-        let prompt = options.prompt.map_or(context, |prompt| prompt.clamp(1, context));
+        let longest = context.min(limit);
+        let prompt = options.prompt.map_or(longest, |prompt| prompt.clamp(1, longest));
         Ok(Self {
             budget: options.budget()?,
             context,
@@ -109,19 +124,20 @@ impl Demand {
             threads: threads(options),
             precision: options.kv,
             lookahead: options.lookahead != Lookahead::Off,
-            process: machine::resident().unwrap_or(0),
+            process: machine::resident().unwrap_or(0) + options.beside,
         })
     }
 }
 
 /// Tokens that live sequences may keep together: what was asked, or a default, within what the model was made for.
 fn context(options: &Options, limit: usize) -> Result<usize> {
+    let most = limit.saturating_mul(options.sequences.max(1));
     match options.context {
         None => Ok(limit.min(CONTEXT_DEFAULT)),
         Some(0) => Err(Error::input("a context of 0 tokens holds nothing")),
-        Some(asked) if asked > limit => {
+        Some(asked) if asked > most => {
             Err(Error::input(format!("a context of {asked} tokens; the model was made for {limit}"))
-                .hint(format!("--context {limit}")))
+                .hint(format!("--context {most}")))
         }
         Some(asked) => Ok(asked),
     }

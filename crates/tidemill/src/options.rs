@@ -43,6 +43,10 @@ pub struct Options {
     pub chunk: usize,
     /// The same of a pass in which other sequences generate, which wait for all of it.
     pub chunk_beside: usize,
+    /// Sequences that may be live at once; so many times the model's own limit the context may be.
+    pub sequences: usize,
+    /// Bytes that the caller's own work takes beside the engine.
+    pub beside: u64,
 }
 
 /// How experts are read.
@@ -78,6 +82,8 @@ impl Default for Options {
             trace_log: None,
             chunk: usize::MAX,
             chunk_beside: 512,
+            sequences: 1,
+            beside: 0,
         }
     }
 }

@@ -34,6 +34,8 @@ pub struct Request {
     pub constraint: Option<Box<dyn Constraint>>,
     /// A finished sequence to take over: what its tokens share with the prompt is not computed again.
     pub resume: Option<SequenceId>,
+    /// A sequence, under way or finished, to copy from: the same, but it stays as it is. Nothing beside `resume`.
+    pub copy: Option<SequenceId>,
 }
 
 /// Why a sequence ended.

@@ -1,0 +1,98 @@
+//! Prompts that begin as a former one did: what was computed of it is found, shared and kept.
+
+use std::io::{Read, Write};
+
+use base::{ExpertId, LayerId, Result, TokenId};
+use kv::KvCache;
+
+use super::Engine;
+use crate::sequence::{Request, SequenceId};
+
+impl Engine {
+    /// The sequence, under way or finished, of whose beginning most can serve a prompt of `tokens`, and how many of its
+    /// tokens that are. Of equal ones, the latest.
+    pub fn likest(&self, tokens: &[TokenId]) -> Option<(SequenceId, usize)> {
+        let shared = |id: &SequenceId| Some((*id, shared(self.computed(*id)?, tokens)));
+        self.sequences.keys().filter_map(shared).max_by_key(|(id, shared)| (*shared, *id))
+    }
+
+    /// The tokens of a sequence whose attention state is kept.
+    pub fn computed(&self, id: SequenceId) -> Option<&[TokenId]> {
+        self.sequences.get(&id).map(|sequence| &sequence.tokens[..sequence.kv.len()])
+    }
+
+    /// Tokens of the context that no sequence holds.
+    pub fn room(&self) -> usize {
+        self.plan.context.saturating_sub(self.kept())
+    }
+
+    /// Tokens of the context that a sequence holds.
+    pub fn held(&self, id: SequenceId) -> usize {
+        self.sequences.get(&id).map_or(0, |sequence| sequence.kv.capacity())
+    }
+
+    /// Gives back what a finished sequence holds of the context beyond its own tokens.
+    pub fn settle(&mut self, id: SequenceId) {
+        if let Some(sequence) = self.sequences.get_mut(&id).filter(|sequence| sequence.finish.is_some()) {
+            sequence.kv.shrink();
+        }
+    }
+
+    /// Bytes that [`save`](Self::save) writes of a sequence.
+    pub fn saved_bytes(&self, id: SequenceId) -> u64 {
+        kv::saved_bytes(self.spec(), self.plan.precision, self.computed(id).map_or(0, <[TokenId]>::len))
+    }
+
+    /// Writes the attention state of the tokens of a sequence that are [`computed`](Self::computed).
+    pub fn save(&self, id: SequenceId, out: &mut dyn Write) -> Result<()> {
+        let Some(sequence) = self.sequences.get(&id) else { return Ok(()) };
+        sequence.kv.save(self.spec(), self.decoder.backend().as_ref(), sequence.kv.len(), out)
+    }
+
+    /// [`submit`](Self::submit), with the attention state of `kept` tokens that was [saved](Self::save) and of which the
+    /// first `shared` are those of the prompt.
+    pub fn submit_saved(
+        &mut self,
+        request: Request,
+        kept: usize,
+        shared: usize,
+        input: &mut dyn Read,
+    ) -> Result<SequenceId> {
+        let capacity = request.capacity().max(kept);
+        self.check(&request, capacity, 0)?;
+        let backend = self.decoder.backend().as_ref();
+        let mut kv = KvCache::restore(self.spec(), backend, self.plan.precision, capacity, input)?;
+        kv.truncate(shared.min(request.tokens.len() - 1));
+        Ok(self.begin(request, kv))
+    }
+
+    /// Whether a layer has all these experts.
+    pub fn has_experts(&self, layer: LayerId, experts: &[ExpertId]) -> bool {
+        let moe = self.spec().layers.get(layer.0 as usize).and_then(|layer| layer.moe());
+        moe.is_some_and(|moe| experts.iter().all(|expert| (expert.0 as usize) < moe.experts))
+    }
+
+    /// Reads experts of a layer that will be wanted; each listed once, and no more than the pool has room for.
+    pub fn warm(&mut self, layer: LayerId, experts: &[ExpertId]) -> Result<()> {
+        let wanted: Vec<(ExpertId, u32)> = experts.iter().map(|expert| (*expert, 1)).collect();
+        let mut arrivals = self.pool.request(layer, &wanted)?;
+        while arrivals.next_ready()?.is_some() {}
+        Ok(())
+    }
+
+    /// Attention state for a request that begins as the sequence `id` does, which stays as it is.
+    pub(super) fn copied(&self, request: &Request, id: SequenceId) -> Result<KvCache> {
+        let backend = self.decoder.backend().as_ref();
+        let Some(source) = self.sequences.get(&id) else {
+            return KvCache::new(self.spec(), backend, self.plan.precision, request.capacity());
+        };
+        let kept = &source.tokens[..source.kv.len()];
+        let shared = shared(kept, &request.tokens).min(request.tokens.len() - 1);
+        source.kv.fork(self.spec(), backend, shared, request.capacity())
+    }
+}
+
+/// How many tokens both begin with.
+pub(super) fn shared(kept: &[TokenId], tokens: &[TokenId]) -> usize {
+    kept.iter().zip(tokens).take_while(|(a, b)| a == b).count()
+}

@@ -1,0 +1,90 @@
+//! What is kept comes back, and what was damaged does not.
+
+use super::*;
+
+fn tokens(count: u32) -> Vec<TokenId> {
+    (0..count).collect()
+}
+
+fn keep(prompts: &mut Prompts, tokens: &[TokenId], state: &[u8]) {
+    let save = |out: &mut dyn Write| out.write_all(state).map_err(|error| Error::io("saving", &error));
+    prompts.keep(tokens, state.len() as u64, save).unwrap();
+}
+
+fn state(prompts: &mut Prompts, entry: usize, length: usize) -> Option<Vec<u8>> {
+    let read = |input: &mut dyn Read| {
+        let mut state = vec![0; length];
+        input.read_exact(&mut state).map_err(|error| Error::io("restoring", &error)).map(|()| state)
+    };
+    prompts.read(entry, read).unwrap()
+}
+
+#[test]
+fn what_is_kept_outlives_the_process_that_kept_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |name| Prompts::open(folder.path(), 1 << 20, name).unwrap();
+    let mut prompts = open("a");
+    assert!(prompts.lacks(&tokens(100)) && !prompts.lacks(&tokens(10)));
+    keep(&mut prompts, &tokens(100), b"state");
+    assert!(!prompts.lacks(&tokens(100)) && !prompts.lacks(&tokens(110)) && prompts.lacks(&tokens(200)));
+    let mut other = tokens(90);
+    other.extend([7; 50]);
+    keep(&mut prompts, &other, b"other");
+
+    let mut again = open("a");
+    let (entry, shared) = again.likest(&tokens(150)).unwrap();
+    assert_eq!((again.tokens(entry), shared), (&tokens(100)[..], 100));
+    assert_eq!(state(&mut again, entry, 5).unwrap(), b"state");
+    keep(&mut again, &tokens(150), b"longer");
+    assert_eq!(open("a").entries.len(), 2, "the longer one takes the place of the one it extends");
+    assert!(open("b").likest(&tokens(150)).is_none(), "another model's");
+    again.note("warm").unwrap();
+    assert_eq!((open("a").noted().as_deref(), open("b").noted()), (Some("warm"), None));
+    assert_eq!(open("b").bytes(), again.bytes());
+}
+
+#[test]
+fn a_damaged_entry_is_dropped_wherever_it_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Prompts::open(folder.path(), 1 << 20, "a").unwrap();
+    keep(&mut open(), &tokens(70), &[5; 100]);
+    let path = open().entries[0].path.clone();
+    let whole = fs::read(&path).unwrap();
+    for place in (0..whole.len()).step_by(7) {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 0x10;
+        fs::write(&path, &damaged).unwrap();
+        let mut prompts = open();
+        if let Some((entry, _)) = prompts.likest(&tokens(70)) {
+            assert_eq!(state(&mut prompts, entry, 100), None, "byte {place}");
+            assert!(prompts.damaged() == 1 && !path.exists());
+        }
+    }
+    for length in [0, 10, 60, whole.len() - 1] {
+        fs::write(&path, &whole[..length]).unwrap();
+        let mut prompts = open();
+        let found = prompts.likest(&tokens(70)).and_then(|(entry, _)| state(&mut prompts, entry, 100));
+        assert_eq!((found, prompts.damaged()), (None, 1), "cut to {length}");
+    }
+}
+
+#[test]
+fn an_interrupted_write_leaves_nothing_and_the_oldest_makes_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut prompts = Prompts::open(folder.path(), 2_000, "a").unwrap();
+    let failing = |out: &mut dyn Write| {
+        out.write_all(b"half").map_err(|error| Error::io("saving", &error))?;
+        Err(Error::cancelled())
+    };
+    assert!(prompts.keep(&tokens(70), 4, failing).is_err());
+    fs::write(folder.path().join("1-2-3.part"), b"half").unwrap();
+    let mut prompts = Prompts::open(folder.path(), 2_000, "a").unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    for start in [0, 1000, 2000, 3000] {
+        keep(&mut prompts, &(start..start + 80).collect::<Vec<_>>(), &[1; 200]);
+        assert!(prompts.bytes() <= 2_000);
+    }
+    assert!(prompts.entries.len() >= 2 && prompts.likest(&(3000..3080).collect::<Vec<_>>()).is_some());
+    keep(&mut prompts, &tokens(70), &[0; 5_000]);
+    assert!(prompts.likest(&tokens(70)).is_none(), "an entry past the bound is not made");
+}
