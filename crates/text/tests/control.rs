@@ -158,7 +158,7 @@ fn an_answer_ends_where_the_template_ends_it() {
         ("kimi", &["<|im_end|>"]),
         ("deepseek", &["<｜end▁of▁sentence｜>"]),
         ("qwen", &["<|im_end|>"]),
-        ("glm", &["<|user|>"]),
+        ("glm", &["<|user|>", "<|observation|>"]),
     ];
     for (name, ends) in cases {
         let mut checkpoint = formats::open(&fixture("gpt-2/gpt-2.gguf")).unwrap();

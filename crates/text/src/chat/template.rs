@@ -161,6 +161,10 @@ fn on_a_large_stack(render: impl FnOnce() -> Result<String> + Send) -> Result<St
     })
 }
 
+/// What ends an answer, and what ends a call of a tool in its place: in harmony, and in GLM, whose answers end where the
+/// next turn begins.
+const CALL_ENDS: [(&str, &str); 2] = [("<|return|>", "<|call|>"), ("<|user|>", "<|observation|>")];
+
 /// The control tokens that the model's template writes after an assistant's answer: where an answer ends.
 pub(crate) fn turn_ends(checkpoint: &Checkpoint, tokenizer: &Tokenizer) -> Vec<TokenId> {
     const ANSWER: &str = "Amsterdam";
@@ -180,11 +184,9 @@ pub(crate) fn turn_ends(checkpoint: &Checkpoint, tokenizer: &Tokenizer) -> Vec<T
             Part::Text(_) => None,
         })
     });
-    // Harmony ends an answer with `<|return|>`, but a call of a tool with `<|call|>`.
-    let call = end
-        .filter(|end| tokenizer.id_of("<|return|>") == Some(*end))
-        .and_then(|_| tokenizer.id_of("<|call|>"));
-    end.into_iter().chain(call).collect()
+    let calls = CALL_ENDS.iter().filter(|(answer, _)| end.is_some() && tokenizer.id_of(answer) == end);
+    let calls: Vec<TokenId> = calls.filter_map(|(_, call)| tokenizer.id_of(call)).collect();
+    end.into_iter().chain(calls).collect()
 }
 
 /// Takes as many bytes as it may and then fails.
