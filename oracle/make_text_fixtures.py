@@ -184,6 +184,56 @@ def kimi(folder):
     write_ids(folder, reference.encode_ordinary, lambda text: reference.encode(text, allowed_special="all"))
 
 
+def sentence(folder, metaspace):
+    """A vocabulary as SentencePiece makes them and Llama 2 and Mixtral have: characters are merged, a space is ▁, and
+    bytes stand for characters that are no token. `metaspace` writes the space as later files do: before the text only."""
+    space = "\u2581"
+    trainee = Tokenizer(models.BPE())
+    trainee.pre_tokenizer = pre_tokenizers.Metaspace(replacement=space, prepend_scheme="always")
+    trainee.train_from_iterator(
+        TRAINING, trainers.BpeTrainer(vocab_size=700, limit_alphabet=200, show_progress=False)
+    )
+    trained = json.loads(trainee.to_str())["model"]
+    names = ["<unk>", "<s>", "</s>"]
+    tokens = names + [f"<0x{byte:02X}>" for byte in range(256)]
+    tokens += [text for text, _ in sorted(trained["vocab"].items(), key=lambda item: item[1])]
+    model = models.BPE(
+        vocab={text: id for id, text in enumerate(tokens)}, merges=[tuple(pair) for pair in trained["merges"]],
+        unk_token="<unk>", fuse_unk=True, byte_fallback=True,
+    )
+    tokenizer = Tokenizer(model)
+    if metaspace:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement=space, prepend_scheme="first", split=False)
+    else:
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(space), normalizers.Replace(" ", space)])
+    tokenizer.add_special_tokens([AddedToken(text, normalized=False, special=True) for text in names])
+
+    folder.mkdir(exist_ok=True)
+    text = tokenizer.to_str()
+    (folder / "tokenizer.json").write_text(text)
+    (folder / "tokenizer_config.json").write_text('{"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": true}\n')
+    file = json.loads(text)
+    file["added_tokens"] = []
+    plain = Tokenizer.from_str(json.dumps(file))
+    encode = lambda reference: lambda text: reference.encode(text, add_special_tokens=False).ids
+    write_ids(folder, encode(plain), encode(tokenizer))
+    if metaspace:
+        return
+    ranks = {left + right: -rank for rank, (left, right) in enumerate(trained["merges"])}
+    writer = gguf.GGUFWriter(folder / "llama.gguf", "llama")
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([float(ranks.get(text, -1e6)) for text in tokens])
+    writer.add_token_types([2, 3, 3] + [6] * 256 + [1] * (len(tokens) - 259))
+    writer.add_unk_token_id(0)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def write_ids(folder, plain, trusted):
     """`plain`: ids of each string of the corpus as a user's text. `trusted`: as a template's."""
     lines = [json.dumps({"plain": plain(text), "trusted": trusted(text)}, separators=(",", ":")) for text in CORPUS]
@@ -204,6 +254,8 @@ def main(demo, out):
         full = Tokenizer.from_str(text)
         write_ids(folder, without_controls(text), lambda string: full.encode(string, add_special_tokens=False).ids)
     kimi(out / "kimi-k2")
+    sentence(out / "llama-spm", metaspace=False)
+    sentence(out / "metaspace", metaspace=True)
 
     folder = out / "demo"
     folder.mkdir(exist_ok=True)

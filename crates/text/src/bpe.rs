@@ -1,4 +1,5 @@
-//! Byte-pair encoding: a word's bytes are merged, best pair first, until no pair is known.
+//! Byte-pair encoding: a word's bytes are merged, best pair first, until no pair is known. In a vocabulary of
+//! SentencePiece it is characters that are merged, and bytes stand only for characters that are no token.
 //!
 //! "Best" is the place of the pair in the list of merges or, for vocabularies that have no such list (tiktoken, some
 //! GGUF files), the id of the token it becomes. Both are exact: a list of merges made up from the ranks is not,
@@ -7,16 +8,21 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::ops::Range;
 
 use base::{Error, Quoted, Result, TokenId};
 
-use crate::vocabulary::Vocabulary;
+use crate::vocabulary::{Kind, Vocabulary};
 
 /// How a word becomes tokens.
 pub(crate) struct Bpe {
     order: Order,
     /// The token of each single byte.
     bytes: [Option<TokenId>; 256],
+    /// Whether whole characters are merged; each that is no token is spelled in bytes.
+    characters: bool,
+    /// Stands for a character that is no token, where bytes are none either.
+    unknown: Option<TokenId>,
     /// Whether a word that is a token is taken as it is, before merging.
     pub whole_words: bool,
 }
@@ -27,6 +33,8 @@ enum Order {
     Merges(HashMap<(TokenId, TokenId), (u32, TokenId)>),
     /// Any pair whose bytes are a token; the smallest id first.
     Ids,
+    /// Any pair whose bytes are a token; by the rank of each token.
+    Ranks(Vec<u32>),
 }
 
 /// Working memory of [`Bpe::encode`], kept from word to word.
@@ -89,9 +97,33 @@ impl Bpe {
         Self { whole_words: true, ..Self::new(vocabulary, Order::Ids) }
     }
 
+    /// Merges whatever becomes the token of the highest score; `scores` has one for each token.
+    pub fn by_scores(vocabulary: &Vocabulary, scores: &[f64]) -> Self {
+        let mut order: Vec<usize> = (0..scores.len()).collect();
+        order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+        let mut ranks = vec![u32::MAX; vocabulary.len()];
+        // Tokens of one score are of one rank.
+        for (rank, same) in (0..).zip(order.chunk_by(|a, b| scores[*a] == scores[*b])) {
+            same.iter().for_each(|id| ranks[*id] = rank);
+        }
+        Self::new(vocabulary, Order::Ranks(ranks))
+    }
+
     fn new(vocabulary: &Vocabulary, order: Order) -> Self {
         let bytes = std::array::from_fn(|byte| vocabulary.text_token(&[byte as u8]));
-        Self { order, bytes, whole_words: false }
+        Self { order, bytes, characters: false, unknown: None, whole_words: false }
+    }
+
+    /// Merges characters, as SentencePiece does: one that is no token is spelled in the vocabulary's bytes, or is `unknown`.
+    #[must_use]
+    pub fn of_characters(mut self, vocabulary: &Vocabulary, unknown: Option<TokenId>) -> Self {
+        self.bytes = [None; 256];
+        for (id, byte) in vocabulary.of_kind(Kind::Byte) {
+            if let [byte] = byte {
+                self.bytes[usize::from(*byte)] = Some(id);
+            }
+        }
+        Self { characters: true, unknown, ..self }
     }
 
     /// Appends the tokens of `word` to `ids`.
@@ -108,7 +140,7 @@ impl Bpe {
             return Ok(());
         }
         let Scratch { symbols, pairs } = scratch;
-        self.start(word, symbols)?;
+        self.start(vocabulary, word, symbols)?;
         pairs.clear();
         for left in 0..symbols.len() {
             pairs.extend(self.pair_at(vocabulary, word, symbols, left).map(Reverse));
@@ -134,14 +166,58 @@ impl Bpe {
         Ok(())
     }
 
-    /// One symbol a byte.
-    fn start(&self, word: &[u8], symbols: &mut Vec<Symbol>) -> Result<()> {
+    /// One symbol a byte, or a character.
+    fn start(&self, vocabulary: &Vocabulary, word: &[u8], symbols: &mut Vec<Symbol>) -> Result<()> {
         symbols.clear();
-        for (place, byte) in word.iter().enumerate() {
-            let id = self.bytes[usize::from(*byte)].ok_or_else(|| err_byte(*byte))?;
-            let previous = place.checked_sub(1).unwrap_or(NONE);
-            let next = if place + 1 < word.len() { place + 1 } else { NONE };
-            symbols.push(Symbol { id, start: place, end: place + 1, previous, next });
+        if self.characters {
+            // Words are pieces of text, so these are all of its characters.
+            for chunk in word.utf8_chunks() {
+                let mut start = chunk.valid().as_ptr() as usize - word.as_ptr() as usize;
+                for letter in chunk.valid().chars() {
+                    let end = start + letter.len_utf8();
+                    self.character(vocabulary, word, start..end, symbols)?;
+                    start = end;
+                }
+            }
+        } else {
+            for (place, byte) in word.iter().enumerate() {
+                let id = self.bytes[usize::from(*byte)].ok_or_else(|| err_byte(*byte))?;
+                symbols.push(Symbol { id, start: place, end: place + 1, previous: NONE, next: NONE });
+            }
+        }
+        let count = symbols.len();
+        for (place, symbol) in symbols.iter_mut().enumerate() {
+            symbol.previous = place.checked_sub(1).unwrap_or(NONE);
+            symbol.next = if place + 1 < count { place + 1 } else { NONE };
+        }
+        Ok(())
+    }
+
+    /// The symbols of one character: its token, its bytes, or the unknown token.
+    fn character(
+        &self,
+        vocabulary: &Vocabulary,
+        word: &[u8],
+        place: Range<usize>,
+        symbols: &mut Vec<Symbol>,
+    ) -> Result<()> {
+        let symbol = |id, start, end| Symbol { id, start, end, previous: NONE, next: NONE };
+        if let Some(id) = vocabulary.text_token(&word[place.clone()]) {
+            symbols.push(symbol(id, place.start, place.end));
+            return Ok(());
+        }
+        let bytes: Option<Vec<TokenId>> =
+            word[place.clone()].iter().map(|byte| self.bytes[usize::from(*byte)]).collect();
+        match (bytes, self.unknown) {
+            (Some(ids), _) => {
+                symbols.extend((place.start..).zip(ids).map(|(start, id)| symbol(id, start, start + 1)));
+            }
+            // Unknown characters in a row are one token.
+            (None, Some(unknown)) => match symbols.last_mut() {
+                Some(last) if last.id == unknown => last.end = place.end,
+                _ => symbols.push(symbol(unknown, place.start, place.end)),
+            },
+            (None, None) => return Err(err_byte(word[place.start])),
         }
         Ok(())
     }
@@ -153,6 +229,10 @@ impl Bpe {
         let (rank, merged) = match &self.order {
             Order::Merges(merges) => *merges.get(&ids)?,
             Order::Ids => vocabulary.text_token(&word[a.start..b.end]).map(|id| (id, id))?,
+            Order::Ranks(ranks) => {
+                let merged = vocabulary.text_token(&word[a.start..b.end])?;
+                (ranks[merged as usize], merged)
+            }
         };
         Some(Pair { rank, left, ids, merged })
     }

@@ -1,7 +1,8 @@
 //! Tokens and chat: text to the ids a model reads, ids back to text, conversations to prompts.
 //!
 //! A [`Tokenizer`] is opened from whatever the model ships (`tokenizer.json`, `tiktoken.model`, or the vocabulary
-//! inside a GGUF file) and is byte-level BPE in all three cases; other kinds are refused by name. A [`ChatTemplate`]
+//! inside a GGUF file): byte-level BPE, or the vocabularies of SentencePiece that merge characters; other kinds are refused by
+//! name. A [`ChatTemplate`]
 //! turns messages into a [`Rendered`] prompt. A [`Detokenizer`] turns ids back into text as they come, whole
 //! characters only; an [`AnswerReader`] also takes an answer apart into reasoning, content and calls of tools.
 //!
@@ -16,6 +17,7 @@ mod byte_level;
 mod control;
 mod files;
 mod normalize;
+mod sentence;
 mod pretokenize;
 mod vocabulary;
 mod bpe;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use base::{Context, Result, TokenId};
@@ -15,6 +16,7 @@ use crate::detokenize::Detokenizer;
 use crate::load::{self, Settings};
 use crate::normalize::Normalization;
 use crate::pretokenize::Pretokenizer;
+use crate::sentence::Prefix;
 use crate::vocabulary::{Kind, Vocabulary};
 
 /// The tokenizer of a model.
@@ -28,6 +30,8 @@ pub struct Tokenizer {
     pub(crate) vocabulary: Vocabulary,
     pub(crate) bpe: Bpe,
     pub(crate) pretokenizer: Pretokenizer,
+    /// Of a vocabulary of SentencePiece: where it puts a space before text.
+    pub(crate) sentence: Option<Prefix>,
     /// Applied to text in this order, before it is split.
     pub(crate) normalizations: Vec<Normalization>,
     /// Recognised in what a template writes, never in what a user writes.
@@ -55,6 +59,11 @@ impl Tokenizer {
         Ok(this)
     }
 
+    /// The tokenizer of the files in `folder` alone, without what a model's configuration says of tokens that end answers.
+    pub fn from_folder(folder: &Path) -> Result<Self> {
+        load::folder(folder)
+    }
+
     /// The tokenizer that `json`, the text of a `tokenizer.json`, describes by itself.
     pub fn from_json(json: &[u8]) -> Result<Self> {
         load::hugging_face(json, &Settings::default())
@@ -73,7 +82,7 @@ impl Tokenizer {
     /// The ids of `text`, which never contain a control token: their spellings are split like any other text.
     pub fn encode(&self, text: &str) -> Result<Vec<TokenId>> {
         let mut ids = Vec::with_capacity(text.len() / 3);
-        self.encode_onto(text, &mut ids)?;
+        self.encode_onto(text, true, &mut ids)?;
         Ok(ids)
     }
 
@@ -81,7 +90,7 @@ impl Tokenizer {
     pub fn encode_prompt(&self, text: &str) -> Result<Vec<TokenId>> {
         let mut ids = Vec::with_capacity(text.len() / 3 + 1);
         ids.extend(self.bos.filter(|_| self.adds_bos));
-        self.encode_onto(text, &mut ids)?;
+        self.encode_onto(text, true, &mut ids)?;
         Ok(ids)
     }
 
@@ -92,7 +101,7 @@ impl Tokenizer {
         for piece in self.controls.split(text) {
             match piece {
                 Piece::Literal(literal) => ids.push(literal.id),
-                Piece::Text(text) => self.encode_onto(text, &mut ids)?,
+                Piece::Text(text) => self.encode_onto(text, ids.is_empty(), &mut ids)?,
             }
         }
         Ok(ids)
@@ -105,10 +114,10 @@ impl Tokenizer {
         let starts_itself =
             matches!(prompt.parts.first(), Some(Part::Control { id, .. }) if Some(*id) == self.bos);
         ids.extend(self.bos.filter(|_| self.adds_bos && !starts_itself));
-        for part in &prompt.parts {
+        for (place, part) in prompt.parts.iter().enumerate() {
             match part {
                 Part::Control { id, .. } => ids.push(*id),
-                Part::Text(text) => self.encode_onto(text, &mut ids)?,
+                Part::Text(text) => self.encode_onto(text, place == 0, &mut ids)?,
             }
         }
         Ok(ids)
@@ -117,7 +126,11 @@ impl Tokenizer {
     /// The text of `ids`, control tokens spelled out. Bytes that are no UTF-8 become U+FFFD; ids the model does not
     /// have stand for nothing.
     pub fn decode(&self, ids: &[TokenId]) -> String {
-        let bytes: Vec<u8> = ids.iter().filter_map(|id| self.piece(*id)).flatten().copied().collect();
+        let mut bytes: Vec<u8> = ids.iter().filter_map(|id| self.piece(*id)).flatten().copied().collect();
+        let spaced = self.sentence.is_some_and(|prefix| prefix != Prefix::Never);
+        if spaced && bytes.first() == Some(&b' ') {
+            bytes.remove(0); // what encoding put there
+        }
         match String::from_utf8_lossy(&bytes) {
             Cow::Borrowed(_) => String::from_utf8(bytes).unwrap_or_default(),
             Cow::Owned(text) => text,
@@ -166,19 +179,27 @@ impl Tokenizer {
         self.adds_bos && self.bos.is_some()
     }
 
-    fn encode_onto(&self, text: &str, ids: &mut Vec<TokenId>) -> Result<()> {
+    /// `first` says that nothing precedes `text`.
+    fn encode_onto(&self, text: &str, first: bool, ids: &mut Vec<TokenId>) -> Result<()> {
         let mut scratch = Scratch::default();
-        for piece in self.added.split(text) {
+        for (place, piece) in self.added.split(text).into_iter().enumerate() {
             match piece {
                 Piece::Literal(literal) => ids.push(literal.id),
-                Piece::Text(text) => self.encode_words(text, &mut scratch, ids)?,
+                Piece::Text(text) => self.encode_words(text, first && place == 0, &mut scratch, ids)?,
             }
         }
         Ok(())
     }
 
-    fn encode_words(&self, text: &str, scratch: &mut Scratch, ids: &mut Vec<TokenId>) -> Result<()> {
+    fn encode_words(
+        &self,
+        text: &str,
+        first: bool,
+        scratch: &mut Scratch,
+        ids: &mut Vec<TokenId>,
+    ) -> Result<()> {
         let text = self.normalizations.iter().fold(Cow::Borrowed(text), |text, form| form.apply(text));
+        let text = self.sentence.map_or(text.clone(), |prefix| prefix.apply(&text, first).into());
         self.pretokenizer
             .split(&text, &mut |word| self.bpe.encode(&self.vocabulary, word.as_bytes(), scratch, ids))
     }

@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     /// Made from text that spells it out, before anything is merged: a word or a run of spaces that was added to a
     /// finished vocabulary.
     Added,
+    /// Made from a byte of text that nothing else spells (SentencePiece).
+    Byte,
     /// Steers the model. Never made from text.
     Control,
     /// Never made from anything: a hole in the ids, or an entry no byte can spell.

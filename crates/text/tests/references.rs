@@ -41,6 +41,29 @@ fn a_vocabulary_in_a_gguf_file_gives_the_same_ids() {
 }
 
 #[test]
+fn vocabularies_of_sentence_piece_give_the_ids_of_the_reference() {
+    let opened = formats::open(&fixture("llama-spm/llama.gguf")).unwrap();
+    let in_gguf = Tokenizer::from_checkpoint(&opened).unwrap();
+    for (family, tokenizer) in
+        [("llama-spm", tokenizer("llama-spm")), ("llama-spm", in_gguf), ("metaspace", tokenizer("metaspace"))]
+    {
+        check_plain(family, &tokenizer);
+        assert_eq!((tokenizer.bos(), tokenizer.adds_bos()), (Some(1), true));
+        assert_eq!(tokenizer.stop_tokens().iter().copied().collect::<Vec<_>>(), [2]);
+        for (text, Ids { plain, trusted }) in corpus(family) {
+            assert_eq!(tokenizer.encode_trusted(&text).unwrap(), trusted, "{family}: {text:?}");
+            let spaced = text.replace('\u{2581}', " ");
+            let expected =
+                if family == "metaspace" { spaced.strip_prefix(' ').unwrap_or(&spaced) } else { &spaced };
+            assert_eq!(tokenizer.decode(&plain), expected, "{family}");
+        }
+        let rendered = written("<s>[INST] Hi [/INST]", &tokenizer);
+        let expected = tokenizer.encode_trusted("<s>[INST] Hi [/INST]").unwrap();
+        assert_eq!(tokenizer.encode_rendered(&rendered).unwrap(), expected, "{family}");
+    }
+}
+
+#[test]
 fn trusted_text_has_the_ids_of_the_reference() {
     for family in FAMILIES.into_iter().chain(["demo"]) {
         let tokenizer = tokenizer(family);

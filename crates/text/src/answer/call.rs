@@ -72,14 +72,7 @@ impl Call {
 
     /// A call of `name` of which only the arguments follow, in JSON.
     pub fn of(name: &str, header: &str) -> Self {
-        let frame = Frame {
-            section: None,
-            open: "",
-            close: "",
-            kind: None,
-            name_end: "",
-            arguments: Arguments::Json,
-        };
+        let frame = Frame { arguments: Arguments::Json, ..Frame::OBJECT };
         Self { name: name.to_owned(), stage: Stage::Json(JsonScan::new()), ..Self::new(frame, header) }
     }
 

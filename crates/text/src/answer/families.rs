@@ -9,14 +9,7 @@ const THINK: Option<Reasoning> = Some(Reasoning { open: "<think>", close: "</thi
 const HERMES: AnswerSyntax = AnswerSyntax {
     name: "hermes",
     reasoning: THINK,
-    calls: Calls::Framed(Frame {
-        section: None,
-        open: "<tool_call>",
-        close: "</tool_call>",
-        kind: None,
-        name_end: "",
-        arguments: Arguments::Envelope,
-    }),
+    calls: Calls::Framed(Frame { open: "<tool_call>", close: "</tool_call>", ..Frame::OBJECT }),
 };
 
 /// Qwen3-Coder, Qwen3-Next and Qwen3.5.
@@ -27,7 +20,6 @@ const QWEN3_CODER: AnswerSyntax = AnswerSyntax {
         section: Some(("<tool_call>", "</tool_call>")),
         open: "<function=",
         close: "</function>",
-        kind: None,
         name_end: ">",
         arguments: Arguments::Parameters(Parameters {
             open: "<parameter=",
@@ -36,6 +28,7 @@ const QWEN3_CODER: AnswerSyntax = AnswerSyntax {
             close: "</parameter>",
             on_lines: true,
         }),
+        ..Frame::OBJECT
     }),
 };
 
@@ -46,9 +39,10 @@ const KIMI_K2: AnswerSyntax = AnswerSyntax {
         section: Some(("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>")),
         open: "<|tool_call_begin|>",
         close: "<|tool_call_end|>",
-        kind: None,
         name_end: "<|tool_call_argument_begin|>",
+        numbered: true,
         arguments: Arguments::Json,
+        ..Frame::OBJECT
     }),
 };
 
@@ -65,6 +59,8 @@ const DEEPSEEK_V3: AnswerSyntax = AnswerSyntax {
         kind: Some(("function", "<｜tool▁sep｜>")),
         name_end: "\n```json\n",
         arguments: Arguments::Json,
+        arguments_end: "\n```",
+        ..Frame::OBJECT
     }),
 };
 
@@ -75,9 +71,9 @@ const DEEPSEEK_V31: AnswerSyntax = AnswerSyntax {
         section: DEEPSEEK_SECTION,
         open: "<｜tool▁call▁begin｜>",
         close: "<｜tool▁call▁end｜>",
-        kind: None,
         name_end: "<｜tool▁sep｜>",
         arguments: Arguments::Json,
+        ..Frame::OBJECT
     }),
 };
 
@@ -85,7 +81,6 @@ const DSML_CALL: Frame = Frame {
     section: Some(("<｜DSML｜function_calls>", "</｜DSML｜function_calls>")),
     open: "<｜DSML｜invoke name=\"",
     close: "</｜DSML｜invoke>",
-    kind: None,
     name_end: "\">",
     arguments: Arguments::Parameters(Parameters {
         open: "<｜DSML｜parameter name=\"",
@@ -94,6 +89,7 @@ const DSML_CALL: Frame = Frame {
         close: "</｜DSML｜parameter>",
         on_lines: false,
     }),
+    ..Frame::OBJECT
 };
 
 const DEEPSEEK_V32: AnswerSyntax =
@@ -113,11 +109,8 @@ const GLM: AnswerSyntax = AnswerSyntax {
     name: "glm",
     reasoning: THINK,
     calls: Calls::Framed(Frame {
-        section: None,
         open: "<tool_call>",
         close: "</tool_call>",
-        kind: None,
-        name_end: "",
         arguments: Arguments::Parameters(Parameters {
             open: "<arg_key>",
             name_ends: &[("</arg_key>", Written::BySchema)],
@@ -125,6 +118,7 @@ const GLM: AnswerSyntax = AnswerSyntax {
             close: "</arg_value>",
             on_lines: false,
         }),
+        ..Frame::OBJECT
     }),
 };
 
@@ -135,7 +129,6 @@ const MINIMAX_M2: AnswerSyntax = AnswerSyntax {
         section: Some(("<minimax:tool_call>", "</minimax:tool_call>")),
         open: "<invoke name=\"",
         close: "</invoke>",
-        kind: None,
         name_end: "\">",
         arguments: Arguments::Parameters(Parameters {
             open: "<parameter name=\"",
@@ -144,6 +137,7 @@ const MINIMAX_M2: AnswerSyntax = AnswerSyntax {
             close: "</parameter>",
             on_lines: false,
         }),
+        ..Frame::OBJECT
     }),
 };
 
@@ -170,12 +164,10 @@ const MISTRAL_ARGS: AnswerSyntax = AnswerSyntax {
     name: "mistral-args",
     reasoning: BRACKET_THINK,
     calls: Calls::Framed(Frame {
-        section: None,
         open: "[TOOL_CALLS]",
-        close: "",
-        kind: None,
         name_end: "[ARGS]",
         arguments: Arguments::Json,
+        ..Frame::OBJECT
     }),
 };
 

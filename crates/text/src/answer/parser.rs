@@ -10,7 +10,7 @@ use super::call::{Call, Outcome};
 use super::event::{AnswerEvent, Events};
 use super::harmony::{MAX_HEADER_BYTES, Message};
 use super::lexer::{Lexeme, Lexer};
-use super::syntax::{AnswerSyntax, Arguments, CHANNEL, CHANNEL_MARKS, Calls, Frame, MESSAGE};
+use super::syntax::{AnswerSyntax, CHANNEL, CHANNEL_MARKS, Calls, Frame, MESSAGE};
 use crate::tokenizer::Tokenizer;
 
 /// Takes one answer apart.
@@ -210,7 +210,7 @@ impl AnswerParser {
                 }
                 let (raw, any) = (std::mem::take(raw), *any);
                 if objects && rest.starts_with('{') {
-                    self.state = State::Call(Box::new(Call::new(object(), if any { "" } else { &raw })));
+                    self.state = State::Call(Box::new(Call::new(Frame::OBJECT, if any { "" } else { &raw })));
                 } else {
                     self.abandon(raw, any);
                 }
@@ -229,7 +229,8 @@ impl AnswerParser {
         let bare = matches!(self.syntax.calls, Calls::Objects { bare: true, .. });
         let rest = text.trim_start();
         if bare && self.text.first && rest.starts_with('{') {
-            self.state = State::Call(Box::new(Call::new(object(), &std::mem::take(&mut self.text.held))));
+            self.state =
+                State::Call(Box::new(Call::new(Frame::OBJECT, &std::mem::take(&mut self.text.held))));
             return self.lexer.put_back(rest);
         }
         self.content(text);
@@ -381,9 +382,4 @@ impl Flow {
         self.held.push_str(&text[said.len()..]);
         ready
     }
-}
-
-/// The frame of an object that is a call.
-fn object() -> Frame {
-    Frame { section: None, open: "", close: "", kind: None, name_end: "", arguments: Arguments::Envelope }
 }

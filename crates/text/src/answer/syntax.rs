@@ -57,8 +57,12 @@ pub struct Frame {
     pub kind: Option<(&'static str, &'static str)>,
     /// After the name; empty where the first parameter follows at once.
     pub name_end: &'static str,
+    /// Whether the name is written with the number of the call: `functions.NAME:3`.
+    pub numbered: bool,
     /// What follows the name.
     pub arguments: Arguments,
+    /// What the family writes between arguments that are JSON and `close`.
+    pub arguments_end: &'static str,
 }
 
 /// How arguments are written.
@@ -105,6 +109,20 @@ pub(super) const CHANNEL_MARKS: [&str; 7] =
 pub(super) const CHANNEL: &str = "<|channel|>";
 /// After a header.
 pub(super) const MESSAGE: &str = "<|message|>";
+
+impl Frame {
+    /// No marks, and an object around name and arguments.
+    pub const OBJECT: Self = Self {
+        section: None,
+        open: "",
+        close: "",
+        kind: None,
+        name_end: "",
+        numbered: false,
+        arguments: Arguments::Envelope,
+        arguments_end: "",
+    };
+}
 
 impl AnswerSyntax {
     /// An answer that is all content.

@@ -10,6 +10,7 @@ use crate::bpe::Bpe;
 use crate::byte_level::bytes_of;
 use crate::control::is_control;
 use crate::pretokenize::Pretokenizer;
+use crate::sentence::{self, Prefix};
 use crate::tokenizer::{Tokenizer, literals};
 use crate::vocabulary::{Entry, Kind, Vocabulary};
 
@@ -18,6 +19,8 @@ const PRE: &str = "tokenizer.ggml.pre";
 const TOKENS: &str = "tokenizer.ggml.tokens";
 const TYPES: &str = "tokenizer.ggml.token_type";
 const MERGES: &str = "tokenizer.ggml.merges";
+const SCORES: &str = "tokenizer.ggml.scores";
+const SPACE_PREFIX: &str = "tokenizer.ggml.add_space_prefix";
 const ADD_BOS: &str = "tokenizer.ggml.add_bos_token";
 
 /// The tokens with a role: the key of the id, and the name templates know the token by.
@@ -35,18 +38,21 @@ const STOPS: [&str; 3] =
 
 /// The tokenizer that `metadata` describes.
 pub(crate) fn parse(metadata: &Metadata) -> Result<Tokenizer> {
-    check_model(metadata)?;
-    let pre = pre::by_name(metadata.str(PRE)?.unwrap_or("default"))?;
+    let sentence = is_sentence(metadata)?;
+    let pre = if sentence { &pre::SENTENCE } else { pre::by_name(metadata.str(PRE)?.unwrap_or("default"))? };
     let tokens = metadata.strings(TOKENS)?.ok_or_else(|| Error::corrupt(format!("{TOKENS} is missing")))?;
     let types = metadata.integers(TYPES)?;
     if let Some(types) = types.as_ref().filter(|types| types.len() != tokens.len()) {
         return Err(err_lengths(types.len(), tokens.len()));
     }
     let roles = roles(metadata, tokens.len())?;
-    let vocabulary = Vocabulary::new(entries(tokens, types.as_deref(), &roles)?).within(|| TOKENS)?;
+    let vocabulary =
+        Vocabulary::new(entries(tokens, types.as_deref(), &roles, sentence)?).within(|| TOKENS)?;
     let controls = literals(&vocabulary, Kind::Control, &BTreeMap::new());
 
+    let unknown = roles.get("tokenizer.ggml.unknown_token_id").copied();
     let mut bpe = match metadata.strings(MERGES)? {
+        _ if sentence => by_scores(&vocabulary, metadata)?.of_characters(&vocabulary, unknown),
         Some(merges) => by_merges(&vocabulary, merges).within(|| MERGES)?,
         None => Bpe::by_ids(&vocabulary),
     };
@@ -58,6 +64,11 @@ pub(crate) fn parse(metadata: &Metadata) -> Result<Tokenizer> {
     Ok(Tokenizer {
         bpe,
         pretokenizer: Pretokenizer::new(pre.splits)?,
+        sentence: match metadata.bool(SPACE_PREFIX)? {
+            _ if !sentence => None,
+            Some(false) => Some(Prefix::Never),
+            Some(true) | None => Some(Prefix::Always),
+        },
         normalizations: pre.normalization.into_iter().collect(),
         added: literals(&vocabulary, Kind::Added, &BTreeMap::new()),
         bos: roles.get(ROLES[0].0).copied(),
@@ -69,15 +80,27 @@ pub(crate) fn parse(metadata: &Metadata) -> Result<Tokenizer> {
     })
 }
 
-fn check_model(metadata: &Metadata) -> Result<()> {
+/// Whether the vocabulary is one of SentencePiece. Refuses what is neither that nor byte-level.
+fn is_sentence(metadata: &Metadata) -> Result<bool> {
     match metadata.str(MODEL)? {
-        Some("gpt2") => Ok(()),
-        Some("llama") => Err(Error::unsupported(format!(
-            "{MODEL} is `llama`, a SentencePiece vocabulary, which is not supported yet; expected `gpt2`"
-        ))),
-        Some(model) => Err(Error::unsupported(format!("{MODEL} is {}, expected `gpt2`", Quoted(model)))),
+        Some("gpt2") => Ok(false),
+        Some("llama") => Ok(true),
+        Some(model) => {
+            Err(Error::unsupported(format!("{MODEL} is {}, expected `gpt2` or `llama`", Quoted(model))))
+        }
         None => Err(Error::input(format!("has no tokenizer: {MODEL} is missing"))),
     }
+}
+
+fn by_scores(vocabulary: &Vocabulary, metadata: &Metadata) -> Result<Bpe> {
+    let scores = metadata.floats(SCORES)?.ok_or_else(|| Error::corrupt(format!("{SCORES} is missing")))?;
+    if scores.len() != vocabulary.len() {
+        let (found, tokens) = (scores.len(), vocabulary.len());
+        return Err(Error::corrupt(format!(
+            "{SCORES} has {found} entries, expected one for each of {tokens} tokens"
+        )));
+    }
+    Ok(Bpe::by_scores(vocabulary, &scores))
 }
 
 /// The ids of the tokens that have a role, by key.
@@ -99,20 +122,29 @@ fn id_of_key(metadata: &Metadata, key: &str, tokens: usize) -> Result<Option<Tok
     Ok(Some(id))
 }
 
-fn entries(tokens: &Strings, types: Option<&[i64]>, roles: &BTreeMap<&str, TokenId>) -> Result<Vec<Entry>> {
+fn entries(
+    tokens: &Strings,
+    types: Option<&[i64]>,
+    roles: &BTreeMap<&str, TokenId>,
+    sentence: bool,
+) -> Result<Vec<Entry>> {
     let with_role: BTreeSet<TokenId> = roles.values().copied().collect();
     let entry = |(id, text): (TokenId, &str)| {
         let kind = if with_role.contains(&id) { 3 } else { types.map_or(1, |types| types[id as usize]) };
-        let (bytes, kind) = token(text, kind).within(|| format!("token {id}"))?;
+        let (bytes, kind) = token(text, kind, sentence).within(|| format!("token {id}"))?;
         Ok(Entry { id, bytes, kind })
     };
     (0..).zip(tokens.iter()).map(entry).collect()
 }
 
-/// The bytes a token stands for. Merged ones are spelled in the letters of [`bytes_of`], added ones as they are.
-fn token(text: &str, kind: i64) -> Result<(Vec<u8>, Kind)> {
+/// The bytes a token stands for. Merged ones are spelled in the letters of [`bytes_of`] or as SentencePiece does, added ones
+/// as they are.
+fn token(text: &str, kind: i64, of_sentence: bool) -> Result<(Vec<u8>, Kind)> {
     let as_it_is = text.as_bytes().to_vec();
     Ok(match kind {
+        1 if of_sentence => {
+            (sentence::bytes_of(text), if text.is_empty() { Kind::Unused } else { Kind::Text })
+        }
         1 => match bytes_of(text).filter(|bytes| !bytes.is_empty()) {
             Some(bytes) => (bytes, Kind::Text),
             None => (as_it_is, Kind::Unused),
@@ -123,8 +155,8 @@ fn token(text: &str, kind: i64) -> Result<(Vec<u8>, Kind)> {
             (as_it_is, kind)
         }
         5 => (as_it_is, Kind::Unused),
-        6 => match byte_token(text) {
-            Some(byte) => (vec![byte], Kind::Text),
+        6 => match sentence::byte_of(text) {
+            Some(byte) => (vec![byte], if of_sentence { Kind::Byte } else { Kind::Text }),
             None => {
                 return Err(Error::corrupt(format!(
                     "{} is no byte, expected `<0x00>` to `<0xFF>`",
@@ -134,12 +166,6 @@ fn token(text: &str, kind: i64) -> Result<(Vec<u8>, Kind)> {
         },
         _ => return Err(Error::corrupt(format!("its type is {kind}, expected 1 to 6"))),
     })
-}
-
-/// The byte of a token spelled `<0x41>`.
-fn byte_token(text: &str) -> Option<u8> {
-    let digits = text.strip_prefix("<0x")?.strip_suffix('>')?;
-    u8::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 2)
 }
 
 fn by_merges(vocabulary: &Vocabulary, merges: &Strings) -> Result<Bpe> {

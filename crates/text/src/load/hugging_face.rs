@@ -1,7 +1,7 @@
 //! `tokenizer.json`, as the library `tokenizers` writes it.
 //!
-//! Byte-level BPE is what every model of the supported families uses, so that is what is read, exactly; any other
-//! step is refused by its name rather than skipped, because skipping one gives other ids.
+//! Byte-level BPE is what nearly every model of the supported families uses, and Mixtral a vocabulary of SentencePiece; these
+//! are read exactly. Any other step is refused by its name rather than skipped, because skipping one gives other ids.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +18,7 @@ use crate::control::{Literal, is_control};
 use crate::files::err_json;
 use crate::normalize::Normalization;
 use crate::pretokenize::{GPT2, Pretokenizer};
+use crate::sentence::{self, Prefix, SPACE};
 use crate::tokenizer::{Tokenizer, literals};
 use crate::vocabulary::{Entry, Kind, Vocabulary};
 
@@ -56,6 +57,8 @@ struct Model<'j> {
     #[serde(default)]
     byte_fallback: bool,
     #[serde(default)]
+    unk_token: Option<String>,
+    #[serde(default)]
     ignore_merges: bool,
     #[serde(borrow)]
     vocab: Vocab<'j>,
@@ -67,27 +70,36 @@ struct Model<'j> {
 pub(crate) fn parse(json: &[u8], settings: &Settings) -> Result<Tokenizer> {
     let file: File<'_> = serde_json::from_slice(json).map_err(|error| err_json(&error))?;
     check_model(&file.model)?;
+    let sentence = prefix(&file)?;
     let mut added: BTreeMap<TokenId, AddedToken> = settings.added_tokens_decoder.clone();
     added.extend(file.added_tokens.into_iter().map(|numbered| (numbered.id, numbered.token)));
     let how: BTreeMap<TokenId, Literal> =
         added.iter().map(|(id, token)| (*id, literal(*id, token))).collect();
 
-    let vocabulary = Vocabulary::new(entries(&file.model.vocab, &added, settings)?)?;
+    let vocabulary = Vocabulary::new(entries(&file.model, &added, settings, sentence.is_some())?)?;
     let controls = literals(&vocabulary, Kind::Control, &how);
-    let merges = file.model.merges.iter().enumerate().map(|(rank, merge)| merge_bytes(rank, merge));
+    let merges = file
+        .model
+        .merges
+        .iter()
+        .enumerate()
+        .map(|(rank, merge)| merge_bytes(rank, merge, sentence.is_some()));
     let mut bpe = Bpe::by_merges(&vocabulary, merges, |bytes| {
         std::str::from_utf8(bytes).is_ok_and(|text| controls.get(text).is_some())
     })?;
     bpe.whole_words = file.model.ignore_merges;
 
     let mut normalizations = Vec::new();
-    push_normalizer(&file.normalizer, &mut normalizations).within(|| "normalizer")?;
     let mut pretokenizer = Pretokenizer::default();
-    let byte_level = push_pre_tokenizer(&file.pre_tokenizer, &mut pretokenizer).within(|| "pre_tokenizer")?;
-    if !byte_level {
-        return Err(Error::unsupported(
-            "the pre_tokenizer has no `ByteLevel`; only byte-level BPE is supported",
-        ));
+    if sentence.is_some() {
+        let unknown = file.model.unk_token.as_ref().and_then(|text| controls.get(text));
+        bpe = bpe.of_characters(&vocabulary, unknown.map(|literal| literal.id));
+    } else {
+        push_normalizer(&file.normalizer, &mut normalizations).within(|| "normalizer")?;
+        let steps = &file.pre_tokenizer;
+        if !push_pre_tokenizer(steps, &mut pretokenizer).within(|| "pre_tokenizer")? {
+            return Err(Error::unsupported("the pre_tokenizer has no `ByteLevel`, and bytes are no tokens"));
+        }
     }
     let id = |role| controls.get(settings.role(role)?).map(|literal| literal.id);
     let first =
@@ -96,6 +108,7 @@ pub(crate) fn parse(json: &[u8], settings: &Settings) -> Result<Tokenizer> {
     Ok(Tokenizer {
         bpe,
         pretokenizer,
+        sentence,
         normalizations,
         added: literals(&vocabulary, Kind::Added, &how),
         bos,
@@ -117,22 +130,57 @@ fn check_model(model: &Model<'_>) -> Result<()> {
     let odd = [
         (model.dropout.is_some_and(|dropout| dropout != 0.0), "dropout"),
         (has_affix, "continuing_subword_prefix or end_of_word_suffix"),
-        (model.byte_fallback, "byte_fallback"),
     ];
     match odd.iter().find(|(found, _)| *found) {
-        Some((_, what)) => {
-            Err(Error::unsupported(format!("the model uses {what}; only byte-level BPE is supported")))
-        }
+        Some((_, what)) => Err(Error::unsupported(format!("the model uses {what}, which is not supported"))),
         None => Ok(()),
+    }
+}
+
+/// Where a vocabulary of SentencePiece puts a space before text; `None` for a byte-level one. In files of old that is a
+/// normalizer (`Prepend` and `Replace`), in later ones a pre-tokenizer (`Metaspace`).
+fn prefix(file: &File<'_>) -> Result<Option<Prefix>> {
+    if !file.model.byte_fallback {
+        return Ok(None);
+    }
+    let space = SPACE.to_string();
+    let mut found = Prefix::Never;
+    let steps = match kind(&file.normalizer)? {
+        None => Vec::new(),
+        Some("Sequence") => list(&file.normalizer, "normalizers")?.iter().collect(),
+        Some(_) => vec![&file.normalizer],
+    };
+    for step in steps {
+        match kind(step)? {
+            Some("Prepend") if step["prepend"] == space => found = Prefix::Always,
+            Some("Replace") if step["pattern"]["String"] == " " && step["content"] == space => {}
+            name => return Err(err_step(name.unwrap_or("null"))).within(|| "normalizer"),
+        }
+    }
+    let step = &file.pre_tokenizer;
+    match kind(step)? {
+        None => Ok(Some(found)),
+        Some("Metaspace") if step["replacement"] == space && step["split"] == false => {
+            match step["prepend_scheme"].as_str().unwrap_or("always") {
+                "always" => Ok(Some(Prefix::Unspaced)),
+                "first" => Ok(Some(Prefix::First)),
+                "never" => Ok(Some(found)),
+                scheme => Err(err_step(&format!("Metaspace with prepend_scheme {scheme}"))),
+            }
+        }
+        Some("Metaspace") => Err(err_step("Metaspace with split")).within(|| "pre_tokenizer"),
+        Some(name) => Err(err_step(name)).within(|| "pre_tokenizer"),
     }
 }
 
 /// The vocabulary and the tokens that were added to it, which may or may not be in it as well.
 fn entries(
-    vocab: &Vocab<'_>,
+    model: &Model<'_>,
     added: &BTreeMap<TokenId, AddedToken>,
     settings: &Settings,
+    of_sentence: bool,
 ) -> Result<Vec<Entry>> {
+    let vocab: &Vocab<'_> = &model.vocab;
     let mut entries = Vec::with_capacity(vocab.0.len() + added.len());
     let ids: HashMap<&str, TokenId> = added.iter().map(|(id, token)| (token.content.as_str(), *id)).collect();
     let special: Vec<&str> = settings.special().collect();
@@ -144,6 +192,10 @@ fn entries(
         }
         let (bytes, kind) = match bytes_of(text) {
             _ if special.contains(&text.as_ref()) => (text.as_bytes().to_vec(), Kind::Control),
+            _ if of_sentence && sentence::byte_of(text).is_some() => {
+                (sentence::byte_of(text).into_iter().collect(), Kind::Byte)
+            }
+            _ if of_sentence && !text.is_empty() => (sentence::bytes_of(text), Kind::Text),
             Some(bytes) if !bytes.is_empty() => (bytes, Kind::Text),
             _ => (text.as_bytes().to_vec(), Kind::Unused),
         };
@@ -157,12 +209,13 @@ fn entries(
 }
 
 /// The two tokens of a merge, as bytes.
-fn merge_bytes(rank: usize, merge: &Merge<'_>) -> Result<(Vec<u8>, Vec<u8>)> {
+fn merge_bytes(rank: usize, merge: &Merge<'_>, of_sentence: bool) -> Result<(Vec<u8>, Vec<u8>)> {
     let pair = match merge {
         Merge(left, Some(right)) => Some((left.as_ref(), right.as_ref())),
         Merge(both, None) => both.split_once(' '),
     };
-    let bytes = pair.and_then(|(left, right)| Some((bytes_of(left)?, bytes_of(right)?)));
+    let bytes = |text: &str| if of_sentence { Some(sentence::bytes_of(text)) } else { bytes_of(text) };
+    let bytes = pair.and_then(|(left, right)| Some((bytes(left)?, bytes(right)?)));
     bytes.ok_or_else(|| err_merge(rank, &merge.0))
 }
 
@@ -270,7 +323,7 @@ fn list<'v>(step: &'v Value, name: &str) -> Result<&'v [Value]> {
 }
 
 fn err_step(name: &str) -> Error {
-    Error::unsupported(format!("the step {} is not supported; only byte-level BPE is", Quoted(name)))
+    Error::unsupported(format!("the step {} is not supported", Quoted(name)))
 }
 
 fn err_two_ids(text: &str, vocab: TokenId, added: TokenId) -> Error {
@@ -281,5 +334,5 @@ fn err_two_ids(text: &str, vocab: TokenId, added: TokenId) -> Error {
 }
 
 fn err_merge(rank: usize, merge: &str) -> Error {
-    Error::corrupt(format!("merge {rank} is {}, expected two byte-level tokens", Quoted(merge)))
+    Error::corrupt(format!("merge {rank} is {}, expected two tokens", Quoted(merge)))
 }

@@ -22,9 +22,14 @@ pub(super) struct Pre {
 const PLAIN: Pre =
     Pre { names: &[], splits: &[GPT2], whole_words: false, adds_bos: false, normalization: None };
 
+/// For a vocabulary of SentencePiece, which is not split.
+pub(super) static SENTENCE: Pre =
+    Pre { names: &[], splits: &[], whole_words: false, adds_bos: true, normalization: None };
+
 /// All that are known.
 static KNOWN: &[Pre] = &[
     Pre { names: &["gpt-2"], ..PLAIN },
+    Pre { names: &["olmo"], normalization: Some(Normalization::Nfc), ..PLAIN },
     // What llama.cpp takes for a file that does not say.
     Pre {
         names: &["default"],
@@ -86,7 +91,7 @@ mod tests {
         }
         let error = by_name("viking").err().unwrap().to_string();
         assert!(
-            error.starts_with("tokenizer.ggml.pre is `viking`, expected one of gpt-2, default,"),
+            error.starts_with("tokenizer.ggml.pre is `viking`, expected one of gpt-2, olmo, default,"),
             "{error}"
         );
     }

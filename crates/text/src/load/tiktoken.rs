@@ -44,6 +44,7 @@ pub(crate) fn parse(ranks: &[u8], settings: &Settings) -> Result<Tokenizer> {
     Ok(Tokenizer {
         bpe: Bpe::by_ids(&vocabulary),
         pretokenizer: Pretokenizer::new(&[KIMI])?,
+        sentence: None,
         normalizations: Vec::new(),
         added: Literals::new(literals(&vocabulary, Kind::Added, &BTreeMap::new()).iter().cloned()),
         bos: id("bos_token"),

@@ -1,0 +1,68 @@
+//! What a shape may cost. Whoever asks for one may be a stranger.
+
+use base::{Error, Result};
+use llguidance::api::ParserLimits;
+use serde_json::Value;
+
+/// The longest expression or grammar.
+const MAX_TEXT_BYTES: usize = 128 << 10;
+/// How deep its brackets may be nested.
+const MAX_BRACKETS: usize = 200;
+/// How deep a schema may be nested, and how many values it may have. The largest published ones have some 20,000.
+const MAX_DEPTH: usize = 64;
+const MAX_VALUES: usize = 50_000;
+/// The stack of the thread that compiles: what is nested as deep as may be takes a fraction of it.
+pub(crate) const STACK_BYTES: usize = 64 << 20;
+
+/// The engine's own limits: some 20 ms and 20 MB to compile, some 15 ms for a mask.
+pub(crate) fn parser_limits() -> ParserLimits {
+    ParserLimits {
+        max_lexer_states: 20_000,
+        max_grammar_size: 250_000,
+        verbose_errors: false,
+        ..ParserLimits::default()
+    }
+}
+
+/// Refuses a text that is too long or nested too deeply.
+pub(crate) fn check_text(what: &str, text: &str) -> Result<()> {
+    if text.len() > MAX_TEXT_BYTES {
+        let found = text.len();
+        return Err(Error::input(format!("the {what} has {found} bytes, expected at most {MAX_TEXT_BYTES}")));
+    }
+    let (mut depth, mut deepest) = (0usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    if deepest > MAX_BRACKETS {
+        let error = format!("the {what} nests {deepest} brackets, expected at most {MAX_BRACKETS}");
+        return Err(Error::input(error));
+    }
+    Ok(())
+}
+
+/// Refuses a schema that is too large or nested too deeply.
+pub(crate) fn check_schema(schema: &Value) -> Result<()> {
+    let mut left = vec![(schema, 1)];
+    let mut values = 0;
+    while let Some((value, depth)) = left.pop() {
+        values += 1;
+        if depth > MAX_DEPTH || values > MAX_VALUES {
+            return Err(Error::input(format!(
+                "the schema is too large: expected at most {MAX_VALUES} values, nested up to {MAX_DEPTH} deep"
+            )));
+        }
+        match value {
+            Value::Array(items) => left.extend(items.iter().map(|item| (item, depth + 1))),
+            Value::Object(members) => left.extend(members.values().map(|member| (member, depth + 1))),
+            Value::String(text) => check_text("schema", text)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
