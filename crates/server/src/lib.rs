@@ -12,6 +12,8 @@ mod refusal;
 mod options;
 mod ask;
 mod toolbox;
+mod gate;
+mod enforce;
 mod voice;
 mod said;
 mod engine;

@@ -11,7 +11,8 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::answers::{Answers, Reading};
-use crate::ask::{Ask, Choosing, Prompt, Shape, ToolChoice};
+use crate::ask::{Ask, Choosing, Prompt};
+use crate::enforce;
 use crate::engine::{Client, Desk, Enough, Heat, Work};
 use crate::options::ServeOptions;
 use crate::refusal::Refusal;
@@ -117,7 +118,7 @@ impl Service {
         let limits = &self.options.limits;
         check(&ask, limits.choices, &self.bounds)?;
         let sampling = self.sampling(&ask.choice)?;
-        let Prepared { tokens, reading: mut options } = self.prompt(&ask).await?;
+        let Prepared { tokens, reading: mut options, constraint } = self.prompt(&ask).await?;
         options.stop = ask.stop;
         let max_tokens = self.max_tokens(tokens.len(), ask.max_tokens);
         let first = sampling.seed;
@@ -139,6 +140,7 @@ impl Service {
             sampling,
             stop: self.voice.tokenizer.stop_tokens().clone(),
             logprobs: ask.logprobs,
+            constraint,
             ..Request::default()
         };
         let deadline = limits.deadline.map(|time| arrived + time);
@@ -161,10 +163,17 @@ impl Service {
     }
 
     fn render(&self, ask: &Ask) -> Result<Prepared, Refusal> {
-        let plain = |tokens: Vec<TokenId>| Prepared { tokens, reading: AnswerOptions::default() };
+        let plain =
+            |tokens: Vec<TokenId>| Prepared { tokens, reading: AnswerOptions::default(), constraint: None };
         match &ask.prompt {
             Prompt::Chat(messages) => {
-                self.voice.conversation(messages, &ask.tools, &ask.thinking, &ask.variables)
+                let mut prepared =
+                    self.voice.conversation(messages, &ask.tools, &ask.thinking, &ask.variables)?;
+                if enforce::is_needed(ask) {
+                    prepared.constraint =
+                        enforce::constraint(self.voice.grammars()?, ask, &prepared.reading)?;
+                }
+                Ok(prepared)
             }
             Prompt::Text(text) => self.voice.text(text).map(plain),
             Prompt::Tokens(tokens) => match tokens.iter().find(|token| **token as usize >= self.bounds.vocab)
@@ -217,18 +226,6 @@ impl Service {
 
 /// Refuses what no model could do.
 fn check(ask: &Ask, choices: usize, bounds: &Bounds) -> Result<(), Refusal> {
-    let forced = matches!(ask.tools.choice, ToolChoice::Required | ToolChoice::Named(_));
-    if forced || ask.tools.list.iter().any(|tool| tool.strict) {
-        return Err(Refusal::field("tools", "calls cannot be enforced yet"));
-    }
-    let shape = match &ask.shape {
-        Shape::Free => None,
-        Shape::Json => Some("a JSON object".to_owned()),
-        Shape::Schema(schema) => Some(format!("a schema of {} bytes", schema.to_string().len())),
-    };
-    if let Some(shape) = shape {
-        return Err(Refusal::field("response_format", format!("{shape} cannot be enforced yet")));
-    }
     if ask.answers == 0 || ask.answers > choices {
         return Err(Refusal::field("n", format!("{} answers; expected 1 to {choices}", ask.answers)));
     }

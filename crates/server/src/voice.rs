@@ -1,11 +1,12 @@
 //! How a model reads and writes: its tokenizer, its chat template, and the way it marks thoughts and calls.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use base::{Result, TokenId};
+use grammar::Grammars;
 use serde_json::{Map, Value, json};
 use text::{AnswerOptions, AnswerSyntax, ChatOptions, ChatTemplate, Message, Rendered, Tokenizer};
-use tidemill::Opened;
+use tidemill::{Constraint, Opened};
 
 use crate::ask::{Thinking, Tool, ToolChoice, Tools};
 use crate::refusal::Refusal;
@@ -16,6 +17,8 @@ pub struct Voice {
     /// Text to tokens and back.
     pub(crate) tokenizer: Arc<Tokenizer>,
     chat: Option<Chat>,
+    /// Made when the first answer is to be held to a shape.
+    grammars: OnceLock<Result<Grammars>>,
 }
 
 /// How a model converses.
@@ -37,6 +40,8 @@ pub(crate) struct Prepared {
     pub tokens: Vec<TokenId>,
     /// How the answer is to be read.
     pub reading: AnswerOptions,
+    /// What the answer must look like.
+    pub constraint: Option<Box<dyn Constraint>>,
 }
 
 /// What templates call the variable that says whether to think.
@@ -48,7 +53,7 @@ impl Voice {
     pub fn of(opened: &Opened) -> Result<Self> {
         let tokenizer = opened.tokenizer()?;
         let chat = opened.chat_template(&tokenizer)?.map(Chat::new);
-        Ok(Self { tokenizer: Arc::new(tokenizer), chat })
+        Ok(Self { tokenizer: Arc::new(tokenizer), chat, grammars: OnceLock::new() })
     }
 
     /// A conversation as the model wants it, and how its answer is to be read.
@@ -66,7 +71,13 @@ impl Voice {
         };
         let (rendered, reading) = chat.render(messages, tools, thinking, variables)?;
         let tokens = self.tokenizer.encode_rendered(&rendered).map_err(|error| Refusal::of(&error))?;
-        Ok(Prepared { tokens, reading })
+        Ok(Prepared { tokens, reading, constraint: None })
+    }
+
+    /// The shapes that answers can be held to.
+    pub(crate) fn grammars(&self) -> Result<&Grammars, Refusal> {
+        let made = self.grammars.get_or_init(|| Grammars::new(self.tokenizer.clone()));
+        made.as_ref().map_err(|error| Refusal::of(error))
     }
 
     /// A text to be continued as it is.
