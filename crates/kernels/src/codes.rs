@@ -168,7 +168,7 @@ fn by_tiles(
 ) {
     let (rows, cols) = (weights.w.rows(), weights.w.cols());
     let tokens = x.len() / cols;
-    let x = lay_out(compute, x, cols, order, &mut scratch.tokens, &mut scratch.tiles);
+    let x = lay_out(compute, tiles, x, cols, order, &mut scratch.tokens, &mut scratch.tiles);
 
     let lanes = weights.lanes(compute, tokens * cols);
     let panel = order.tiles();
@@ -218,6 +218,7 @@ fn by_tiles(
 /// Spells `x`, [tokens, cols], as token tiles: those that are multiplied together lie together.
 fn lay_out<'a>(
     compute: &Compute<'_>,
+    tiles: &Tiles,
     x: &[f32],
     cols: usize,
     order: Order,
@@ -234,7 +235,7 @@ fn lay_out<'a>(
         });
         let strips = &*strips;
         compute.threads.for_chunks(out, out.len() / order.groups, &|g, out| {
-            lay_out_group(order, g, strips, out);
+            lay_out_group(order, g, tiles.offset, strips, out);
         });
     }
     out

@@ -198,14 +198,14 @@ instantiate!(
 #[cfg(target_arch = "x86_64")]
 instantiate!(
     avx2, Isa::Avx2, x86_64::Avx2, TwoOfAvx2, 1, 3, generic::no_dot_floats, x86_64::avx2::plain::dot_codes,
-    Many::OneByOne { spell: x86_64::avx2::spell, dot: x86_64::avx2::plain::dot_spelled },
+    Many::Tiles(x86_64::avx2::plain::TILES),
     Some(Peaks { codes: x86_64::peak::codes_avx2, floats: x86_64::peak::floats_avx2 }),
     #[target_feature(enable = "avx2,fma,f16c")]
 );
 #[cfg(target_arch = "x86_64")]
 instantiate!(
     avx_vnni, Isa::AvxVnni, x86_64::Avx2, TwoOfAvx2, 1, 3, generic::no_dot_floats, x86_64::avx2::vnni::dot_codes,
-    Many::OneByOne { spell: x86_64::avx2::spell, dot: x86_64::avx2::vnni::dot_spelled },
+    Many::Tiles(x86_64::avx2::vnni::TILES),
     Some(Peaks { codes: x86_64::peak::codes_avx_vnni, floats: x86_64::peak::floats_avx2 }),
     #[target_feature(enable = "avx2,fma,f16c")]
 );
@@ -219,7 +219,7 @@ instantiate!(
 #[cfg(target_arch = "aarch64")]
 instantiate!(
     neon, Isa::Neon, aarch64::NeonLanes, aarch64::FourOfNeon, 1, 3, generic::no_dot_floats, aarch64::codes::dot_codes,
-    Many::OneByOne { spell: aarch64::codes::spell, dot: aarch64::codes::dot_spelled },
+    Many::Tiles(aarch64::codes::TILES),
     Some(Peaks { codes: aarch64::peak::codes, floats: aarch64::peak::floats }),
     #[target_feature(enable = "neon,dotprod")]
 );

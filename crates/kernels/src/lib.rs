@@ -12,6 +12,9 @@ mod integer;
 mod lanes;
 mod tiles;
 
+mod beside;
+mod tile;
+
 mod thirty_two;
 mod stream;
 

@@ -26,14 +26,11 @@ const COLS: usize = 16;
 /// Tiles in a strip.
 pub(crate) const TILES: usize = STRIP / COLS;
 
-/// What is added to an activation's code to make it unsigned.
-pub(crate) const OFFSET: i32 = 128;
-
 /// 16 columns of 16 tokens. Of a group of 32 columns the first tile has the floats.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub(crate) struct TokenTile {
-    /// Four columns of each token, plus [`OFFSET`], then the next four of each.
+    /// Four columns of each token, plus [`Tiles::offset`], then the next four of each.
     pub codes: [[[u8; 4]; WIDTH]; COLS / 4],
     /// The scale of each token.
     pub scales: [f32; WIDTH],
@@ -52,7 +49,7 @@ impl TokenTile {
 pub(crate) struct RowTile {
     /// Of each row.
     pub codes: [[i8; COLS]; ROWS],
-    /// The bits of [`ANCHOR`] less [`OFFSET`] times the sum of the group's codes.
+    /// The bits of [`ANCHOR`] less [`Tiles::offset`] times the sum of the group's codes.
     pub starts: [i32; ROWS],
     /// As [`Strip::scales`].
     pub scales: [f32; ROWS],
@@ -120,8 +117,14 @@ impl Order {
 }
 
 /// Lays out group `g` of some tokens, whose strips follow one another in `tokens`, as `out`: 16 tokens a tile, all
-/// their tiles abreast.
-pub(crate) fn lay_out_group(order: Order, g: usize, tokens: &[ActivationStrip], out: &mut [TokenTile]) {
+/// their tiles abreast, `offset` added to their codes.
+pub(crate) fn lay_out_group(
+    order: Order,
+    g: usize,
+    offset: u8,
+    tokens: &[ActivationStrip],
+    out: &mut [TokenTile],
+) {
     let abreast = out.len() / (order.strips * order.per_group());
     for (at, out) in out.chunks_exact_mut(abreast).enumerate() {
         let (s, t) = (at / order.per_group(), at % order.per_group());
@@ -135,7 +138,7 @@ pub(crate) fn lay_out_group(order: Order, g: usize, tokens: &[ActivationStrip], 
                 let codes: &[i8; COLS] =
                     strip.codes[first..].first_chunk().expect("a strip holds whole tiles");
                 for (quads, codes) in out.codes.iter_mut().zip(codes.as_chunks::<4>().0) {
-                    quads[token] = codes.map(|code| code as u8 ^ OFFSET as u8);
+                    quads[token] = codes.map(|code| (code as u8).wrapping_add(offset));
                 }
                 (out.scales[token], out.totals[token]) = match order.groups {
                     16 => (strip.scales16[g], strip.totals16[g]),
@@ -162,6 +165,8 @@ pub(crate) enum Many {
 
 /// See [`Many::Tiles`].
 pub(crate) struct Tiles {
+    /// What is added to the codes of activations, to make them unsigned or leave them signed.
+    pub offset: u8,
     /// A row with up to [`FEW`] tokens, [tokens, strips].
     pub few: unsafe fn(Quant, Row<'_>, &[ActivationStrip], &mut [f32]),
     /// Spells up to twelve rows in the [`Order`] of their format; whether all scales may be anchored.

@@ -2,9 +2,12 @@
 
 use quant::{Quant, Row, Strip};
 
+use super::beside::FourTokens;
 use super::thirty_two::Bytes;
 use crate::activations::ActivationStrip;
-use crate::stream;
+use crate::beside::Beside;
+use crate::tiles::{Block, Order, RowTile, Sums, Tiles, TokenTile};
+use crate::{stream, tile};
 
 /// See [`crate::Kernels::dot_codes`].
 #[target_feature(enable = "neon,dotprod")]
@@ -13,16 +16,28 @@ pub(crate) fn dot_codes(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f3
     unsafe { stream::dot::<Bytes>(quant, row, x, spell_strip) }
 }
 
-/// See [`crate::tiles::Many::OneByOne`].
+/// Products with many tokens.
+pub(crate) const TILES: Tiles =
+    Tiles { offset: FourTokens::OFFSET as u8, few, spell: spell_rows, multiply: multiply_tiles };
+
 #[target_feature(enable = "neon,dotprod")]
-pub(crate) fn dot_spelled(quant: Quant, row: &[Strip], x: &[ActivationStrip]) -> f32 {
-    // SAFETY: this function has the instruction set.
-    unsafe { stream::dot_spelled::<Bytes>(quant, row, x) }
+fn few(quant: Quant, row: Row<'_>, x: &[ActivationStrip], out: &mut [f32]) {
+    let strips = x.len() / out.len();
+    for (x, out) in x.chunks_exact(strips).zip(out) {
+        *out = dot_codes(quant, row, x);
+    }
 }
 
-/// See [`crate::tiles::Many::OneByOne`].
-pub(crate) fn spell(quant: Quant, row: Row<'_>, out: &mut [Strip]) {
-    crate::integer::spell(quant, row, out);
+#[target_feature(enable = "neon,dotprod")]
+fn spell_rows(quant: Quant, rows: &[Row<'_>], order: Order, out: &mut [RowTile]) -> bool {
+    // SAFETY: this function has the instruction set; its caller checked that the rows have these strips.
+    unsafe { tile::spell::<FourTokens>(quant, rows, order, out, spell_strip) }
+}
+
+#[target_feature(enable = "neon,dotprod")]
+fn multiply_tiles(rows: &Block<'_>, x: &[TokenTile], ahead: &[TokenTile], out: &mut [Sums]) {
+    // SAFETY: this function has the instruction set.
+    unsafe { tile::multiply::<FourTokens>(rows, x, ahead, out) }
 }
 
 /// [`Quant::strip`], compiled once for all formats.

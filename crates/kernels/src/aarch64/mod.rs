@@ -7,6 +7,8 @@ mod lanes;
 mod sixteen;
 mod thirty_two;
 
+mod beside;
+
 pub(crate) mod codes;
 pub(crate) mod peak;
 

@@ -71,23 +71,6 @@ pub(crate) unsafe fn dot<V: ThirtyTwo>(
     )
 }
 
-/// The product of a row's strips, spelled, with a token.
-///
-/// # Safety
-/// The CPU has the instruction set of `V`.
-#[inline(always)]
-pub(crate) unsafe fn dot_spelled<V: ThirtyTwo>(quant: Quant, row: &[Strip], x: &[ActivationStrip]) -> f32 {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match (quant.strip_group() == Some(Group::Sixteen), quant.has_minima()) {
-            (false, false) => of_strips::<V, Spelled<false, false>>(row, x),
-            (false, true) => of_strips::<V, Spelled<false, true>>(row, x),
-            (true, false) => of_strips::<V, Spelled<true, false>>(row, x),
-            (true, true) => of_strips::<V, Spelled<true, true>>(row, x),
-        }
-    }
-}
-
 /// [`Quant::strip`], compiled once for an instruction set.
 pub(crate) type Spell = unsafe fn(Quant, Row<'_>, usize, &mut Strip);
 
@@ -143,16 +126,6 @@ unsafe fn by_spelling<V: ThirtyTwo, U: Unpack>(
             spell(quant, row, index, &mut strip);
             lanes = add_strip::<V, U>(spelled(&strip), x, lanes);
         }
-    }
-    fold::<V, U>(lanes)
-}
-
-#[inline(always)]
-unsafe fn of_strips<V: ThirtyTwo, U: Unpack>(row: &[Strip], x: &[ActivationStrip]) -> f32 {
-    let mut lanes = [V::Floats::splat(0.0); 2];
-    for (strip, x) in row.iter().zip(x) {
-        // SAFETY: the caller's promise.
-        lanes = unsafe { add_strip::<V, U>(spelled(strip), x, lanes) };
     }
     fold::<V, U>(lanes)
 }

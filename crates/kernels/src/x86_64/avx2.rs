@@ -2,9 +2,12 @@
 
 use quant::{Quant, Row, Strip};
 
+use super::beside::EightTokens;
 use super::thirty_two::Bytes;
 use crate::activations::ActivationStrip;
-use crate::stream;
+use crate::beside::Beside;
+use crate::tiles::{Block, Order, RowTile, Sums, Tiles, TokenTile};
+use crate::{stream, tile};
 
 /// Products in AVX2 alone.
 pub(crate) mod plain {
@@ -17,11 +20,32 @@ pub(crate) mod plain {
         unsafe { stream::dot::<Bytes<false>>(quant, row, x, spell_strip) }
     }
 
-    /// See [`crate::tiles::Many::OneByOne`].
+    /// Products with many tokens.
+    pub(crate) const TILES: Tiles = Tiles {
+        offset: EightTokens::<false>::OFFSET as u8,
+        few,
+        spell: spell_rows,
+        multiply: multiply_tiles,
+    };
+
     #[target_feature(enable = "avx2,fma,f16c")]
-    pub(crate) fn dot_spelled(quant: Quant, row: &[Strip], x: &[ActivationStrip]) -> f32 {
+    fn few(quant: Quant, row: Row<'_>, x: &[ActivationStrip], out: &mut [f32]) {
+        let strips = x.len() / out.len();
+        for (x, out) in x.chunks_exact(strips).zip(out) {
+            *out = dot_codes(quant, row, x);
+        }
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn spell_rows(quant: Quant, rows: &[Row<'_>], order: Order, out: &mut [RowTile]) -> bool {
+        // SAFETY: this function has the instruction set; its caller checked that the rows have these strips.
+        unsafe { tile::spell::<EightTokens<false>>(quant, rows, order, out, spell_strip) }
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn multiply_tiles(rows: &Block<'_>, x: &[TokenTile], ahead: &[TokenTile], out: &mut [Sums]) {
         // SAFETY: this function has the instruction set.
-        unsafe { stream::dot_spelled::<Bytes<false>>(quant, row, x) }
+        unsafe { tile::multiply::<EightTokens<false>>(rows, x, ahead, out) }
     }
 }
 
@@ -36,18 +60,29 @@ pub(crate) mod vnni {
         unsafe { stream::dot::<Bytes<true>>(quant, row, x, spell_strip) }
     }
 
-    /// See [`crate::tiles::Many::OneByOne`].
-    #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
-    pub(crate) fn dot_spelled(quant: Quant, row: &[Strip], x: &[ActivationStrip]) -> f32 {
-        // SAFETY: this function has the instruction set.
-        unsafe { stream::dot_spelled::<Bytes<true>>(quant, row, x) }
-    }
-}
+    /// Products with many tokens.
+    pub(crate) const TILES: Tiles =
+        Tiles { offset: EightTokens::<true>::OFFSET as u8, few, spell: spell_rows, multiply: multiply_tiles };
 
-/// See [`crate::tiles::Many::OneByOne`].
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn spell(quant: Quant, row: Row<'_>, out: &mut [Strip]) {
-    crate::integer::spell(quant, row, out);
+    #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+    fn few(quant: Quant, row: Row<'_>, x: &[ActivationStrip], out: &mut [f32]) {
+        let strips = x.len() / out.len();
+        for (x, out) in x.chunks_exact(strips).zip(out) {
+            *out = dot_codes(quant, row, x);
+        }
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+    fn spell_rows(quant: Quant, rows: &[Row<'_>], order: Order, out: &mut [RowTile]) -> bool {
+        // SAFETY: this function has the instruction set; its caller checked that the rows have these strips.
+        unsafe { tile::spell::<EightTokens<true>>(quant, rows, order, out, spell_strip) }
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+    fn multiply_tiles(rows: &Block<'_>, x: &[TokenTile], ahead: &[TokenTile], out: &mut [Sums]) {
+        // SAFETY: this function has the instruction set.
+        unsafe { tile::multiply::<EightTokens<true>>(rows, x, ahead, out) }
+    }
 }
 
 /// [`Quant::strip`], compiled for this instruction set, once for all formats.

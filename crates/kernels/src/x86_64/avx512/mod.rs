@@ -23,11 +23,15 @@ mod nvfp4;
 
 mod dot;
 mod floats;
-mod tile;
+
+mod beside;
+mod spell;
 
 use quant::{Quant, Row};
 
 use crate::activations::ActivationStrip;
+use crate::beside::Beside;
+use crate::tile;
 use crate::tiles::{Block, Order, RowTile, Sums, Tiles, TokenTile};
 
 use unpack::Spelled;
@@ -72,8 +76,9 @@ macro_rules! with_unpack {
 
 pub(crate) use floats::dot_floats;
 
+use beside::Sixteen;
 use dot::dot;
-use tile::{multiply, spell};
+use spell::spell;
 
 /// See [`crate::Kernels::dot_codes`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
@@ -84,7 +89,8 @@ pub(crate) fn dot_codes(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f3
 }
 
 /// Products with many tokens.
-pub(crate) const TILES: Tiles = Tiles { few: dot_few, spell: spell_rows, multiply: multiply_tiles };
+pub(crate) const TILES: Tiles =
+    Tiles { offset: Sixteen::OFFSET as u8, few: dot_few, spell: spell_rows, multiply: multiply_tiles };
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
 fn dot_few(quant: Quant, row: Row<'_>, x: &[ActivationStrip], out: &mut [f32]) {
@@ -101,16 +107,5 @@ fn spell_rows(quant: Quant, rows: &[Row<'_>], order: Order, out: &mut [RowTile])
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
 fn multiply_tiles(rows: &Block<'_>, x: &[TokenTile], ahead: &[TokenTile], out: &mut [Sums]) {
     // SAFETY: this function has the instruction set.
-    unsafe {
-        match (rows.order.groups == 16, rows.minima, rows.anchored) {
-            (false, false, true) => multiply::<8, false, true>(rows, x, ahead, out),
-            (false, true, true) => multiply::<8, true, true>(rows, x, ahead, out),
-            (true, false, true) => multiply::<16, false, true>(rows, x, ahead, out),
-            (true, true, true) => multiply::<16, true, true>(rows, x, ahead, out),
-            (false, false, false) => multiply::<8, false, false>(rows, x, ahead, out),
-            (false, true, false) => multiply::<8, true, false>(rows, x, ahead, out),
-            (true, false, false) => multiply::<16, false, false>(rows, x, ahead, out),
-            (true, true, false) => multiply::<16, true, false>(rows, x, ahead, out),
-        }
-    }
+    unsafe { tile::multiply::<Sixteen>(rows, x, ahead, out) }
 }

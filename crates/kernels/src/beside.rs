@@ -1,0 +1,75 @@
+//! Tokens side by side, a lane each: the registers in which rows are multiplied with many tokens.
+
+use crate::tile::Ahead;
+use crate::tiles::{ABREAST, ROWS, RowTile, TokenTile, WIDTH};
+
+/// What an instruction set does with a register of tokens. Used only inside functions compiled for it.
+pub(crate) trait Beside {
+    /// Integer sums, one for each token.
+    type Sums: Copy;
+    /// Floats, one for each token.
+    type Floats: Copy;
+    /// Four activations of each token.
+    type Codes: Copy;
+    /// Four codes of a weight, for each token.
+    type Quad: Copy;
+
+    /// Tokens in a register: 16 or less.
+    const TOKENS: usize;
+
+    /// What is added to an activation's code: 128 where `dot` takes unsigned bytes, else 0.
+    const OFFSET: i32;
+
+    /// The sums of twelve rows for one group of the canonical order, [rows, tokens]: [`crate::tile::run`] of as many
+    /// rows and tokens at a time as the registers hold.
+    ///
+    /// # Safety
+    /// The CPU has the instruction set.
+    unsafe fn panel<const GROUPS: usize, const MINIMA: bool, const ANCHORED: bool>(
+        rows: &[RowTile],
+        x: &[TokenTile],
+        abreast: usize,
+        ahead: &mut Ahead,
+        out: &mut [[f32; ABREAST * WIDTH]; ROWS],
+    );
+
+    /// The same sum for each token.
+    fn sums(start: i32) -> Self::Sums;
+
+    /// # Safety
+    /// So many tokens' four bytes may be read at `at`, which is aligned to them.
+    unsafe fn codes(at: *const u8) -> Self::Codes;
+
+    /// # Safety
+    /// Four bytes may be read at `at`, which is aligned to them.
+    unsafe fn quad(at: *const i8) -> Self::Quad;
+
+    /// The sums plus the products of four codes each.
+    fn dot(sums: Self::Sums, x: Self::Codes, w: Self::Quad) -> Self::Sums;
+
+    /// The sums, as the floats they are the bits of, times `scale` plus `anchor`, fused.
+    fn anchored(sums: Self::Sums, scale: f32, anchor: f32) -> Self::Floats;
+
+    /// The sums less the bits of [`crate::tiles::ANCHOR`], as floats, times `scale`.
+    fn scaled(sums: Self::Sums, scale: f32) -> Self::Floats;
+
+    /// Zeros.
+    fn zero() -> Self::Floats;
+
+    /// # Safety
+    /// So many floats may be read at `at`, which is aligned to them.
+    unsafe fn load(at: *const f32) -> Self::Floats;
+
+    /// # Safety
+    /// So many floats may be written at `at`, which is aligned to them.
+    unsafe fn store(floats: Self::Floats, at: *mut f32);
+
+    /// `sum` plus a·b, fused.
+    fn add_product(sum: Self::Floats, a: Self::Floats, b: Self::Floats) -> Self::Floats;
+
+    /// `sum` less a·b, fused.
+    fn take_product(sum: Self::Floats, a: f32, b: Self::Floats) -> Self::Floats;
+
+    /// Asks for the cache line at `at` to come near, be it there or not.
+    fn prefetch(at: *const u8);
+}
