@@ -1,6 +1,5 @@
 //! Tokens side by side, a lane each: the registers in which rows are multiplied with many tokens.
 
-use crate::tile::Ahead;
 use crate::tiles::{ABREAST, ROWS, RowTile, TokenTile, WIDTH};
 
 /// What an instruction set does with a register of tokens. Used only inside functions compiled for it.
@@ -20,7 +19,7 @@ pub(crate) trait Beside {
     /// What is added to an activation's code: 128 where `dot` takes unsigned bytes, else 0.
     const OFFSET: i32;
 
-    /// The sums of twelve rows for one group of the canonical order, [rows, tokens]: [`crate::tile::run`] of as many
+    /// The sums of twelve rows for one group of the canonical order, [rows, tokens]: `tile::run` of as many
     /// rows and tokens at a time as the registers hold.
     ///
     /// # Safety
@@ -72,4 +71,30 @@ pub(crate) trait Beside {
 
     /// Asks for the cache line at `at` to come near, be it there or not.
     fn prefetch(at: *const u8);
+}
+
+/// Lines to fetch into the second-level cache, a few for each strip: more at once would stall.
+pub(crate) struct Ahead {
+    next: *const u8,
+    end: *const u8,
+    /// Bytes for each strip.
+    share: usize,
+}
+
+impl Ahead {
+    pub(crate) fn new(tiles: &[TokenTile], strips: usize) -> Self {
+        let range = tiles.as_ptr_range();
+        let share = size_of_val(tiles).div_ceil(strips).next_multiple_of(64);
+        Self { next: range.start.cast(), end: range.end.cast(), share }
+    }
+
+    /// The next strip's share.
+    #[inline(always)]
+    pub(crate) fn fetch<V: Beside>(&mut self) {
+        let until = self.next.wrapping_add(self.share).min(self.end);
+        while self.next < until {
+            V::prefetch(self.next);
+            self.next = self.next.wrapping_add(64);
+        }
+    }
 }

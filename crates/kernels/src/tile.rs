@@ -8,7 +8,7 @@
 
 use quant::{Quant, Row, Strip};
 
-use crate::beside::Beside;
+use crate::beside::{Ahead, Beside};
 use crate::tiles::{
     ABREAST, ANCHOR, Block, LEAST_ANCHORED, MOST_ANCHORED, Order, ROWS, RowTile, Sums, TILES, TokenTile,
     WIDTH,
@@ -104,32 +104,6 @@ unsafe fn by_groups<V: Beside, const GROUPS: usize, const MINIMA: bool, const AN
         }
     }
     out.iter_mut().for_each(fold::<GROUPS>);
-}
-
-/// Lines to fetch into the second-level cache, a few for each strip: more at once would stall.
-pub(crate) struct Ahead {
-    next: *const u8,
-    end: *const u8,
-    /// Bytes for each strip.
-    share: usize,
-}
-
-impl Ahead {
-    fn new(tiles: &[TokenTile], strips: usize) -> Self {
-        let range = tiles.as_ptr_range();
-        let share = size_of_val(tiles).div_ceil(strips).next_multiple_of(64);
-        Self { next: range.start.cast(), end: range.end.cast(), share }
-    }
-
-    /// The next strip's share.
-    #[inline(always)]
-    fn fetch<V: Beside>(&mut self) {
-        let until = self.next.wrapping_add(self.share).min(self.end);
-        while self.next < until {
-            V::prefetch(self.next);
-            self.next = self.next.wrapping_add(64);
-        }
-    }
 }
 
 /// The sums of one group over all strips, of `R` rows from `first` on with `C` registers of tokens, from token tile

@@ -3,8 +3,8 @@
 use std::arch::aarch64::*;
 
 use super::thirty_two::sdot;
-use crate::beside::Beside;
-use crate::tile::{Ahead, run};
+use crate::beside::{Ahead, Beside};
+use crate::tile::run;
 use crate::tiles::{ABREAST, ANCHOR, ROWS, RowTile, TokenTile, WIDTH};
 
 /// A register of 128 bits.

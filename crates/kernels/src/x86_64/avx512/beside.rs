@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use crate::beside::Beside;
-use crate::tile::{Ahead, run};
+use crate::beside::{Ahead, Beside};
+use crate::tile::run;
 use crate::tiles::{ABREAST, ANCHOR, ROWS, RowTile, TokenTile, WIDTH};
 
 /// A register of 512 bits.
