@@ -55,7 +55,7 @@ def test_tools(anthropic_client, choice):
 
 def test_errors(anthropic_client):
     with pytest.raises(anthropic.BadRequestError) as caught:
-        anthropic_client.messages.create(model="demo", messages=ASK, max_tokens=4, temperature=9)
+        anthropic_client.messages.create(model="demo", messages=ASK, max_tokens=4, extra_body={"temperature": 9})
     assert caught.value.body["error"]["type"] == "invalid_request_error"
     with pytest.raises(anthropic.NotFoundError):
         anthropic_client.messages.create(model="claude", messages=ASK, max_tokens=4)
