@@ -1,6 +1,6 @@
 """llama.cpp's converter on a folder that has no tokenizer.
 
-    python convert_without_tokenizer.py LLAMA_CPP HF_FOLDER OUT.gguf f32|f16|bf16
+    python convert_without_tokenizer.py LLAMA_CPP HF_FOLDER OUT.gguf f32|f16|bf16 [OPTION...]
 """
 
 import importlib
@@ -9,7 +9,7 @@ import pkgutil
 import runpy
 import sys
 
-llama_cpp, folder, path, kind = sys.argv[1:]
+llama_cpp, folder, path, kind, *options = sys.argv[1:]
 sys.path[:0] = [llama_cpp, os.path.join(llama_cpp, "gguf-py")]
 
 import conversion  # noqa: E402  (found through the line above)
@@ -33,5 +33,5 @@ for found in classes(ModelBase):
         found.set_vocab = no_vocabulary
 
 converter = os.path.join(llama_cpp, "convert_hf_to_gguf.py")
-sys.argv = [converter, folder, "--outfile", path, "--outtype", kind, "--model-name", "tiny"]
+sys.argv = [converter, folder, "--outfile", path, "--outtype", kind, "--model-name", "tiny", *options]
 runpy.run_path(converter, run_name="__main__")

@@ -13,7 +13,7 @@ import torch
 
 import to_gguf
 import wrap
-from make_fixtures import DIFFERENT, GREEDY_MARGIN, ROUTING_MARGIN, prompt, save_oracle, write_sums
+from make_fixtures import prompt, save_oracle, telling, write_sums
 from grouped_models import MODELS
 from models import Tiny, draw
 from quantise import CONFIGS, quantise
@@ -41,14 +41,18 @@ def main(llama_cpp: str, out: str, *families: str) -> None:
         write_sums(os.path.join(out, family))
 
 
-def settle(folder: str, tiny: Tiny) -> dict[str, torch.Tensor]:
-    """Draws weights until no choice is close, and writes their oracle. Gives them as they are stored."""
+def fair(oracle: dict[str, torch.Tensor], report: dict, _model) -> bool:
+    return telling(oracle, report) and report["decode_error"] < 1e-5
+
+
+def settle(folder: str, tiny: Tiny, fair=fair) -> dict[str, torch.Tensor]:
+    """Draws weights until their oracle is a fair one, with no close choice, and writes it. Gives them as they are
+    stored."""
     for seed in range(tiny.seed, tiny.seed + 200):
         stored, weights = quantise(draw(tiny, seed), tiny.scheme)
         by = score_groups if "n_group" in tiny.config else score
         oracle, report = by(tiny, weights, prompt(tiny, seed))
-        if (report["routing_margin"] > ROUTING_MARGIN and report["greedy_margin"] > GREEDY_MARGIN
-                and len(oracle["gen_ids"].unique()) >= DIFFERENT):
+        if fair(oracle, report, load(tiny.config, weights)):
             save_oracle(folder, oracle, report | {"seed": seed})
             return stored
     raise SystemExit(f"{folder}: no seed keeps its distance from ties")
@@ -57,15 +61,15 @@ def settle(folder: str, tiny: Tiny) -> dict[str, torch.Tensor]:
 def score(tiny: Tiny, weights: dict[str, torch.Tensor], ids) -> tuple[dict[str, torch.Tensor], dict]:
     """As `score.score`, with the gaps between experts taken from what the model says of its routers."""
     model = load(tiny.config, weights)
-    routed = "num_experts_per_tok" in tiny.config
     tokens = torch.from_numpy(ids)[None]
+    routed = "num_experts_per_tok" in tiny.config
     with torch.no_grad():
         whole = model(tokens, use_cache=False, output_hidden_states=True)
         generated, steps = greedy(model, tokens)
         longer = torch.cat([tokens[0], generated])[None]
         again = model(longer, use_cache=False, **({"output_router_logits": True} if routed else {}))
     worst = float((again.logits[0, len(ids):] - steps).abs().max() / steps.abs().max())
-    assert worst < 1e-5, f"cached decoding strays from the uncached pass by {worst}"
+    assert worst < 1e-4, f"cached decoding strays from the uncached pass by {worst}"
     gaps = [1.0]
     biases = [module.e_score_correction_bias for module in model.modules() if hasattr(module, "e_score_correction_bias")]
     for layer, logits in enumerate(again.router_logits if routed else []):

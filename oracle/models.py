@@ -138,7 +138,13 @@ def spread_of(name: str, tensor: torch.Tensor, tied: bool) -> tuple[float, float
     if name.endswith("sinks"):
         return 1.0, 0.0
     if "norm" in name:
-        return 0.2, 1.0
+        return 0.2, (0.0 if not tensor.any() else 1.0)  # some norms are stored as what they differ from 1 by
+    if name.endswith("A_log"):
+        return 1.0, 0.5
+    if name.endswith("dt_bias"):
+        return 0.5, 0.0
+    if "conv1d" in name:
+        return 0.4, 0.0
     if "embed_tokens" in name:
         return (0.1 if tied else 1.0), 0.0  # a tied head would otherwise answer every token with itself
     if "lm_head" in name:

@@ -84,7 +84,7 @@ def quantise(weights: dict[str, torch.Tensor], scheme: str) -> tuple[dict[str, t
         elif scheme == "mxfp4" and re.search(r"\.experts\.(gate_up|down)_proj$", name):
             parts, exact[name] = mxfp4(name, tensor)
             stored |= parts
-        elif scheme == "fp8" and re.search(r"(_proj|_proj_with_mqa|\.w[123])\.weight$", name):
+        elif scheme == "fp8" and re.search(r"(_proj|_proj_with_mqa|\.w[123]|in_proj_qkv|in_proj_z)\.weight$", name):
             parts, exact[name] = fp8(name, tensor)
             stored |= parts
         else:

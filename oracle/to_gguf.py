@@ -25,11 +25,12 @@ LAYER_NAMES = {
 TOP_NAMES = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 
 
-def convert(llama_cpp: str, folder: str, path: str, dtype: torch.dtype) -> None:
+def convert(llama_cpp: str, folder: str, path: str, dtype: torch.dtype, *options: str) -> None:
     """Runs llama.cpp's converter in a process of its own, since it brings its own gguf-py. No tokenizer is needed."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     runner = os.path.join(os.path.dirname(os.path.abspath(__file__)), "convert_without_tokenizer.py")
-    subprocess.run([sys.executable, runner, os.path.abspath(llama_cpp), folder, path, FILE_TYPES[dtype]], check=True)
+    arguments = [os.path.abspath(llama_cpp), folder, path, FILE_TYPES[dtype], *options]
+    subprocess.run([sys.executable, runner, *arguments], check=True)
 
 
 def write_legacy(path: str, config: dict, weights: dict[str, torch.Tensor], dtype: torch.dtype) -> None:

@@ -8,6 +8,7 @@
 mod routing;
 mod tensor;
 mod attention;
+mod delta;
 mod cpu;
 
 use std::ops::Range;
@@ -18,6 +19,7 @@ use spec::{Gate, Router};
 
 pub use attention::{Form, GroupedQuery, LatentQuery, LatentUp, Span};
 pub use cpu::{Cpu, grouped_scratch_bytes, latent_scratch_bytes};
+pub use delta::{Before, DeltaQuery, DeltaState, Opening, delta_scratch_bytes};
 pub use kernels::{Activations, Isa, Kernels, codes_scratch_bytes};
 pub use routing::{Routing, Use};
 pub use tensor::{Buffer, Heads, KvRows, Precision, Rotation, Tensor, Weight};
@@ -58,6 +60,9 @@ pub trait Backend: Send + Sync {
     /// Zeros, `[rows, cols]`. Memory that is never written need not be committed.
     fn tensor(&self, rows: usize, cols: usize) -> Result<Tensor>;
 
+    /// These numbers, `[rows, cols]`.
+    fn upload(&self, rows: usize, cols: usize, values: Vec<f32>) -> Result<Tensor>;
+
     /// Rows of `x`, on the host.
     fn to_host(&self, x: &Tensor, rows: Range<usize>) -> Result<Vec<f32>>;
 
@@ -78,6 +83,9 @@ pub trait Backend: Send + Sync {
 
     /// Adds a weight of one row to every row.
     fn add_bias(&self, x: &mut Tensor, bias: &Weight) -> Result<()>;
+
+    /// Each number of `x` times `by` of its gate; `gate` has as many columns as `x`, or one for all of them.
+    fn gate(&self, x: &mut Tensor, gate: &Tensor, by: Opening) -> Result<()>;
 
     /// `x += y`.
     fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()>;
@@ -120,6 +128,16 @@ pub trait Backend: Send + Sync {
     /// Causal grouped-query attention of some tokens of one sequence, into the same rows of `out`:
     /// `[tokens, heads * head]` to the same.
     fn grouped_attention(&self, query: &GroupedQuery<'_>, out: &mut Tensor) -> Result<()>;
+
+    /// Gated DeltaNet of some tokens of one sequence, into the same rows of `out`: `[tokens, channels]` to
+    /// `[tokens, values]`. `to` becomes what is to be kept with these.
+    fn delta_net(
+        &self,
+        query: &DeltaQuery<'_>,
+        before: Before<'_>,
+        to: &mut DeltaState,
+        out: &mut Tensor,
+    ) -> Result<()>;
 
     /// Each token's experts and their weights, from router logits `[tokens, experts]`. The one verb that must bring
     /// an answer to the host in every layer.

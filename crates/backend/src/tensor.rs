@@ -123,6 +123,11 @@ pub struct Rotation {
 }
 
 impl Rotation {
+    /// Of no dimensions: for models that do not rotate.
+    pub fn none() -> Self {
+        Self { dims: 0, pairs: RopePairs::Halves, cos: Vec::new(), sin: Vec::new() }
+    }
+
     /// The rotation of each token of a batch, by its position in its sequence and the angle per position of each pair.
     ///
     /// The angle is a product of two f32, as in the published implementations: at long contexts the rounding of the

@@ -21,6 +21,7 @@ fn gqa(window: Option<usize>, sinks: bool) -> Gqa {
         kv_heads: 2,
         head: 20,
         norm: None,
+        gate: false,
         input_bias: false,
         output_bias: false,
         sinks,

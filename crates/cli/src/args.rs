@@ -25,7 +25,8 @@ Examples:
   tidemill chat ~/models/DeepSeek-V3-Q4_K_M-00001-of-00009.gguf --memory 48GiB
   tidemill plan ~/models/Kimi-K2.5 --memory 64GiB      will it fit, and how fast can it be?
 
-MODEL is a GGUF file (any shard of a split one), a Hugging Face folder (config.json and safetensors), or `demo`.";
+MODEL is a GGUF file (any shard of a split one), a Hugging Face folder (config.json and safetensors), `demo` or
+`demo-qwen`.";
 
 /// The commands.
 #[derive(Subcommand)]

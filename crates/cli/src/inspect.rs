@@ -116,7 +116,12 @@ fn layers(opened: &Opened) -> String {
                 let window =
                     gqa.window.map_or(String::new(), |window| format!(" of the last {window} tokens"));
                 let (heads, keys) = (gqa.heads, gqa.kv_heads);
-                format!("attention{window}, {heads} heads on {keys}, {kept} numbers kept a token")
+                let gated = if gqa.gate { "gated " } else { "" };
+                format!("{gated}attention{window}, {heads} heads on {keys}, {kept} numbers kept a token")
+            }
+            Mixer::Delta(net) => {
+                let (heads, keys, size) = (net.value_heads, net.key_heads, (net.key, net.value));
+                format!("gated DeltaNet, {heads} heads on {keys}, a state of {} x {} each", size.0, size.1)
             }
         };
         let experts = opened.manifest.experts(LayerId(index as u32));

@@ -10,29 +10,31 @@ use tidemill::{Engine, MemoryPlan, Opened, Options, demo};
 
 use crate::terminal::{self, BYTES, progress};
 
-/// The name of the model that ships inside the binary.
+/// The name of the model that is taken when none is named.
 pub const DEMO: &str = "demo";
 
-/// The path of a model: `demo` is unpacked into the user's cache folder when it is not there yet.
+/// The path of a model: a demo is unpacked into the user's cache folder when it is not there yet.
 pub fn resolve(model: &str) -> Result<PathBuf> {
-    if model == DEMO && !Path::new(DEMO).exists() {
+    if let Some(demo) = demo::named(model)
+        && !Path::new(model).exists()
+    {
         let folders =
             choose_base_strategy().map_err(|error| Error::input(format!("no home folder: {error}")))?;
-        return demo::unpack(&folders.cache_dir().join("tidemill"));
+        return demo.unpack(&folders.cache_dir().join("tidemill"));
     }
     let path = PathBuf::from(model);
     if path.exists() {
         return Ok(path);
     }
     let error = Error::input(format!(
-        "{model}: no such file or folder; expected a GGUF file, a model folder or `demo`"
+        "{model}: no such file or folder; expected a GGUF file, a model folder, `demo` or `demo-qwen`"
     ));
     Err(error.hint("tidemill run demo"))
 }
 
 /// Whether this names a model rather than being a prompt.
 pub fn is_model(typed: &str) -> bool {
-    typed == DEMO || Path::new(typed).exists()
+    demo::named(typed).is_some() || Path::new(typed).exists()
 }
 
 /// Loads an opened model within its plan, with progress on a terminal.

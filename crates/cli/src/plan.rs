@@ -141,6 +141,7 @@ fn estimate(geometry: &Geometry, outline: &Outline, options: &Options) -> Result
         &Sizes {
             trunk: outline.trunk_bytes(),
             kv_per_token: demand.precision.row_bytes(outline.kv_values_per_token()) as u64,
+            state: 0, // every model that keeps one runs
             scratch: &|tokens| (outline.pass_values(tokens) * size_of::<f32>()) as u64,
             pool_minimum: one,
             pool_maximum: outline.expert_bytes(),

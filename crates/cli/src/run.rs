@@ -4,7 +4,7 @@ use std::path::Path;
 
 use base::{Error, Result, TokenId};
 use text::Message;
-use tidemill::Opened;
+use tidemill::{Opened, demo};
 
 use crate::args::{RunArgs, Stats, TraceArgs};
 use crate::models::{self, DEMO};
@@ -109,7 +109,7 @@ fn what(args: &RunArgs) -> Result<(String, Prompt)> {
     let prompt = match text {
         Some(text) if args.raw => Prompt::Raw(text),
         Some(text) => Prompt::Chat(text),
-        None if model == DEMO => Prompt::Raw(STORY.to_owned()),
+        None if demo::named(&model).is_some() => Prompt::Raw(STORY.to_owned()),
         None => {
             let error = Error::input(format!("there is no prompt to answer for {model}"));
             return Err(error.hint(format!("tidemill run {model} \"Why is the sky blue?\"")));

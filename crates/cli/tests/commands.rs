@@ -211,14 +211,15 @@ fn logits_are_written_as_numpy_reads_them() {
 
 #[test]
 fn the_demo_is_as_good_as_the_checkpoint_it_was_made_from() {
-    let reference: Value =
-        serde_json::from_slice(&std::fs::read(fixture("demo/reference.json")).unwrap()).unwrap();
-    let published = reference["heldout_text"]["perplexity"].as_f64().unwrap();
-    let scored = json(&["eval", "demo", "--text", &fixture("demo/heldout.txt"), "--json"]);
-    has_keys(&scored, &["perplexity", "mean_nll", "nll_per_window", "tokens"]);
-    let found = scored["perplexity"].as_f64().unwrap();
-    assert!((found / published - 1.0).abs() < 0.01, "{found} against {published}");
-    assert_eq!(scored["nll_per_window"].as_array().unwrap().len(), 22);
+    for (demo, reference) in [("demo", "demo/reference.json"), ("demo-qwen", "demo/reference-qwen.json")] {
+        let reference: Value = serde_json::from_slice(&std::fs::read(fixture(reference)).unwrap()).unwrap();
+        let published = reference["heldout_text"]["perplexity"].as_f64().unwrap();
+        let scored = json(&["eval", demo, "--text", &fixture("demo/heldout.txt"), "--json"]);
+        has_keys(&scored, &["perplexity", "mean_nll", "nll_per_window", "tokens"]);
+        let found = scored["perplexity"].as_f64().unwrap();
+        assert!((found / published - 1.0).abs() < 0.01, "{demo}: {found} against {published}");
+        assert_eq!(scored["nll_per_window"].as_array().unwrap().len(), 22);
+    }
 }
 
 #[test]

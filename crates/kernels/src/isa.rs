@@ -6,6 +6,7 @@ use quant::{Matrix, Quant, Row};
 use crate::aarch64;
 use crate::activations::{self, ActivationStrip, STRIP};
 use crate::attention::{self, Factors, Size};
+use crate::delta::{self, DeltaToken};
 use crate::generic;
 use crate::integer;
 use crate::lanes::LANES;
@@ -76,6 +77,10 @@ struct Functions {
     widen: unsafe fn(&[u16], &mut [f32]),
     scale_codes: unsafe fn(&[i8], f32, &mut [f32]),
     blend: unsafe fn(f32, &mut [f32], f32, &[f32]),
+    convolve: unsafe fn(&[&[f32]], &[f32], &mut [f32]),
+    delta: unsafe fn(&mut [f32], DeltaToken<'_>, &[f32], &mut [f32]),
+    gate_silu: unsafe fn(&mut [f32], &[f32]),
+    gate_sigmoid: unsafe fn(&mut [f32], &[f32]),
     peaks: Option<Peaks>,
 }
 
@@ -105,7 +110,7 @@ macro_rules! instantiate {
                 functions: Functions {
                     dequantize, dot, dot_rows, dot_block, axpy, add, rms_norm, silu_mul, clamped_mul, softmax, sigmoid, quantize,
                     dot_floats: $dot_floats, dot_codes: $dot_codes, many: $many, peaks: $peaks,
-                    accumulate, soften, widen, scale_codes, blend,
+                    accumulate, soften, widen, scale_codes, blend, convolve, delta, gate_silu, gate_sigmoid,
                 },
             };
 
@@ -177,6 +182,23 @@ macro_rules! instantiate {
             $(#[$attribute])*
             fn blend(fade: f32, y: &mut [f32], weight: f32, x: &[f32]) {
                 attention::blend(fade, y, weight, x);
+            }
+            $(#[$attribute])*
+            fn convolve(rows: &[&[f32]], weights: &[f32], out: &mut [f32]) {
+                delta::convolve(rows, weights, out);
+            }
+            $(#[$attribute])*
+            unsafe fn delta(state: &mut [f32], token: DeltaToken<'_>, value: &[f32], out: &mut [f32]) {
+                // SAFETY: the caller's duty.
+                unsafe { delta::delta::<$sixteen>(state, token, value, out) }
+            }
+            $(#[$attribute])*
+            fn gate_silu(x: &mut [f32], gate: &[f32]) {
+                delta::gate_silu(x, gate);
+            }
+            $(#[$attribute])*
+            fn gate_sigmoid(x: &mut [f32], gate: &[f32]) {
+                delta::gate_sigmoid(x, gate);
             }
         }
     };
@@ -420,6 +442,41 @@ impl Kernels {
         assert_eq!(x.len(), y.len(), "rows of equal length");
         // SAFETY: as in `dequantize`.
         unsafe { (self.functions.blend)(fade, y, weight, x) }
+    }
+
+    /// `out = silu(Σ rows[i] · weights[i])`, oldest row first, each column by itself; `weights` is
+    /// `[rows.len(), out.len()]`.
+    pub fn convolve(&self, rows: &[&[f32]], weights: &[f32], out: &mut [f32]) {
+        assert!(rows.iter().all(|row| row.len() == out.len()), "rows of equal length");
+        assert_eq!(weights.len(), rows.len() * out.len(), "weights for every row");
+        // SAFETY: as in `dequantize`.
+        unsafe { (self.functions.convolve)(rows, weights, out) }
+    }
+
+    /// One token through the delta rule of a head: `state`, `[panels, keys, 16]`, fades by `decay`, takes up `value`
+    /// under `key`, and is asked for `query`. `value` and `out` are `[panels, 16]`.
+    pub fn delta(&self, state: &mut [f32], token: DeltaToken<'_>, value: &[f32], out: &mut [f32]) {
+        let keys = token.key.len();
+        let slices = [token.faded, token.decay, token.query];
+        assert!(slices.iter().all(|slice| slice.len() == keys), "slices as long as a key");
+        assert!(value.len().is_multiple_of(16) && value.len() == out.len(), "whole panels of values");
+        assert_eq!(state.len(), keys * value.len(), "a state of keys by values");
+        // SAFETY: as in `dequantize`; the lengths were checked.
+        unsafe { (self.functions.delta)(state, token, value, out) }
+    }
+
+    /// x = x · silu(gate).
+    pub fn gate_silu(&self, x: &mut [f32], gate: &[f32]) {
+        assert_eq!(x.len(), gate.len(), "rows of equal length");
+        // SAFETY: as in `dequantize`.
+        unsafe { (self.functions.gate_silu)(x, gate) }
+    }
+
+    /// x = x · sigmoid(gate).
+    pub fn gate_sigmoid(&self, x: &mut [f32], gate: &[f32]) {
+        assert_eq!(x.len(), gate.len(), "rows of equal length");
+        // SAFETY: as in `dequantize`.
+        unsafe { (self.functions.gate_sigmoid)(x, gate) }
     }
 
     /// Multiplies and adds in registers alone for some rounds; how many times, or `None` where there is no such loop.

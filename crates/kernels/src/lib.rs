@@ -31,6 +31,7 @@ mod aarch64;
 mod exp;
 mod generic;
 mod attention;
+mod delta;
 mod isa;
 
 mod threads;
@@ -45,7 +46,8 @@ mod matmul;
 pub use activations::{ActivationStrip, Activations};
 pub use attention::{Factors, Size};
 pub use codes::codes_scratch_bytes;
+pub use delta::DeltaToken;
 pub use isa::{Isa, Kernels, Product};
 pub use matmul::{Join, MatmulScratch, Unit, gated, matmul, unit};
 pub use product::Compute;
-pub use threads::Threads;
+pub use threads::{OnPair, Threads};

@@ -27,6 +27,9 @@ pub struct Threads {
     workers: Vec<JoinHandle<()>>,
 }
 
+/// Works on one of many pairs of slices, by its number.
+pub type OnPair<'a, T> = dyn Fn(usize, &mut [T], &mut [T]) + Sync + 'a;
+
 /// The closure of a region, without its lifetime.
 type Work = &'static (dyn Fn(usize) + Sync);
 
@@ -127,6 +130,33 @@ impl Threads {
             // once, and the ranges of different `i` are disjoint.
             let part = unsafe { std::slice::from_raw_parts_mut(parts.at(start), chunk.min(len - start)) };
             work(i, part);
+        });
+    }
+
+    /// Calls `work(i, a, b)` once for each pair of parts: the `i`th of `chunks.0` items of `a`, and the `i`th of
+    /// `chunks.1` items of `b`, as [`Threads::run`] does.
+    ///
+    /// # Panics
+    /// When the parts are not whole or not as many of one as of the other, and as [`Threads::run`] does.
+    pub fn for_pairs<T: Send>(
+        &self,
+        (a, b): (&mut [T], &mut [T]),
+        chunks: (usize, usize),
+        work: &OnPair<'_, T>,
+    ) {
+        let count = a.len() / chunks.0;
+        assert_eq!((a.len(), b.len()), (count * chunks.0, count * chunks.1), "whole parts, as many of each");
+        let (a, b) = (Parts(a.as_mut_ptr()), Parts(b.as_mut_ptr()));
+        self.run(count, &|i| {
+            // SAFETY: the ranges lie inside `a` and `b`, which are borrowed for the whole of `run`; `run` calls each
+            // `i` once, and the ranges of different `i` are disjoint.
+            let (a, b) = unsafe {
+                (
+                    std::slice::from_raw_parts_mut(a.at(i * chunks.0), chunks.0),
+                    std::slice::from_raw_parts_mut(b.at(i * chunks.1), chunks.1),
+                )
+            };
+            work(i, a, b);
         });
     }
 }

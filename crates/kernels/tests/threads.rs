@@ -185,3 +185,15 @@ fn a_pool_of_no_threads_is_refused() {
     assert_eq!(error.kind(), Kind::Input);
     assert_eq!(error.to_string(), "0 threads cannot run anything; expected 1 or more");
 }
+
+#[test]
+fn two_slices_are_handed_out_side_by_side() {
+    let threads = Threads::new(4).unwrap();
+    let (mut a, mut b) = (vec![0; 30], vec![0; 50]);
+    threads.for_pairs((&mut a, &mut b), (3, 5), &|i, a, b| {
+        a.fill(i);
+        b.fill(10 * i);
+    });
+    assert!(a.iter().enumerate().all(|(at, found)| *found == at / 3));
+    assert!(b.iter().enumerate().all(|(at, found)| *found == 10 * (at / 5)));
+}

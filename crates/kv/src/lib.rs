@@ -2,9 +2,11 @@
 //!
 //! A sequence keeps rows of one precision for each layer, allocated for its whole context when it starts and committed by the system as
 //! it fills. What a mixer keeps of a token is its row: for latent attention the latent row and the rotated key, for
-//! grouped-query attention the key and the value of each of its heads.
+//! grouped-query attention the key and the value of each of its heads. A recurrent mixer keeps a state of all tokens
+//! together instead, which cannot forget the last of them: a cache with such layers goes back to a mark, or to nothing.
 #![forbid(unsafe_code)]
 
+mod recurrent;
 mod saved;
 
 use std::ops::Range;
@@ -12,15 +14,33 @@ use std::ops::Range;
 pub use backend::Precision;
 use backend::{Backend, KvRows, Tensor};
 use base::{Error, Result};
+use recurrent::Recurrent;
+pub use recurrent::{TakeUp, state_bytes};
 pub use saved::saved_bytes;
-use spec::ModelSpec;
+use spec::{LayerSpec, Mixer, ModelSpec};
 
 /// The attention state of one sequence.
 pub struct KvCache {
-    layers: Vec<KvRows>,
+    layers: Vec<Layer>,
     precision: Precision,
     len: usize,
     capacity: usize,
+    mark: Mark,
+}
+
+/// What one layer keeps.
+enum Layer {
+    Rows(KvRows),
+    State(Box<Recurrent>),
+}
+
+/// A number of tokens that recurrent layers can go back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    None,
+    /// It is to be made when a pass comes by.
+    Wanted(usize),
+    Made(usize),
 }
 
 /// Bytes a sequence keeps of each token.
@@ -36,8 +56,14 @@ impl KvCache {
         precision: Precision,
         capacity: usize,
     ) -> Result<Self> {
-        let layers = spec.layers.iter().map(|layer| backend.kv_rows(capacity, layer.mixer.row(), precision));
-        Ok(Self { layers: layers.collect::<Result<_>>()?, precision, len: 0, capacity })
+        let layer = |layer: &LayerSpec| {
+            Ok(match &layer.mixer {
+                Mixer::Delta(net) => Layer::State(Box::new(Recurrent::new(net, backend)?)),
+                mixer => Layer::Rows(backend.kv_rows(capacity, mixer.row(), precision)?),
+            })
+        };
+        let layers = spec.layers.iter().map(layer).collect::<Result<_>>()?;
+        Ok(Self { layers, precision, len: 0, capacity, mark: Mark::None })
     }
 
     /// Makes room for `capacity` tokens in all, keeping what is kept. Layer by layer, so that no more than one layer is
@@ -47,6 +73,7 @@ impl KvCache {
             return Ok(());
         }
         for (layer, kept) in spec.layers.iter().zip(&mut self.layers) {
+            let Layer::Rows(kept) = kept else { continue };
             let mut roomier = backend.kv_rows(capacity, layer.mixer.row(), self.precision)?;
             backend.copy_kv(kept, self.len, &mut roomier)?;
             *kept = roomier;
@@ -63,11 +90,19 @@ impl KvCache {
         tokens: usize,
         capacity: usize,
     ) -> Result<Self> {
+        let tokens = self.keepable(tokens);
         let mut fork = Self::new(spec, backend, self.precision, capacity)?;
         for (from, to) in self.layers.iter().zip(&mut fork.layers) {
-            backend.copy_kv(from, tokens.min(self.len), to)?;
+            match (from, to) {
+                (Layer::Rows(from), Layer::Rows(to)) => backend.copy_kv(from, tokens, to)?,
+                (Layer::State(from), Layer::State(to)) if tokens > 0 => {
+                    to.copy(backend, from.at(tokens < self.len))?;
+                }
+                _ => {}
+            }
         }
-        fork.commit(tokens.min(self.len));
+        assert!(tokens <= capacity, "what is kept has room");
+        fork.len = tokens;
         Ok(fork)
     }
 
@@ -103,29 +138,80 @@ impl KvCache {
         at: usize,
     ) -> Result<()> {
         assert!(at >= self.len, "what is kept is not written again");
-        if at + rows.len() > self.capacity {
-            return Err(Error::budget(format!(
-                "the sequence has {at} tokens and {} more come, but its context is {}",
-                rows.len(),
-                self.capacity
-            )));
+        self.check_room(at, rows.len())?;
+        let Layer::Rows(all) = &mut self.layers[layer] else { panic!("layer {layer} keeps no rows") };
+        backend.store_kv(from, rows, all, at)
+    }
+
+    fn check_room(&self, at: usize, tokens: usize) -> Result<()> {
+        if at + tokens <= self.capacity {
+            return Ok(());
         }
-        backend.store_kv(from, rows, &mut self.layers[layer], at)
+        Err(Error::budget(format!(
+            "the sequence has {at} tokens and {tokens} more come, but its context is {}",
+            self.capacity
+        )))
     }
 
     /// One layer's rows: those kept, and those written since.
     pub fn rows(&self, layer: usize) -> &KvRows {
-        &self.layers[layer]
+        let Layer::Rows(rows) = &self.layers[layer] else { panic!("layer {layer} keeps no rows") };
+        rows
+    }
+
+    /// Takes `tokens` from position `at` on through a recurrent layer, in stretches, in order. Like rows, what is written
+    /// is not kept until [`commit`](Self::commit).
+    pub fn recur(&mut self, layer: usize, at: usize, tokens: usize, work: TakeUp<'_>) -> Result<()> {
+        assert!(at >= self.len, "what is kept is not written again");
+        self.check_room(at, tokens)?;
+        let (first, begun) = (at == self.len, self.len > 0);
+        let stop = self.until_mark(at, tokens);
+        let Layer::State(state) = &mut self.layers[layer] else { panic!("layer {layer} keeps no state") };
+        state.walk((first, begun), tokens, stop, work)
     }
 
     /// Keeps `tokens` more, now that every layer has written them.
     pub fn commit(&mut self, tokens: usize) {
+        if tokens == 0 {
+            return;
+        }
         self.len += tokens;
         assert!(self.len <= self.capacity, "only what was written is kept");
+        self.states().for_each(Recurrent::keep);
+        if let Mark::Wanted(at) = self.mark
+            && at <= self.len
+        {
+            self.mark = Mark::Made(at);
+        }
     }
 
-    /// Forgets all but the first `tokens`.
+    /// The most tokens, up to this number, that it can go back to: any number of rows; but of a state all that were
+    /// taken up, those up to the mark, or none.
+    pub fn keepable(&self, tokens: usize) -> usize {
+        let recurrent = self.layers.iter().any(|layer| matches!(layer, Layer::State(_)));
+        match self.mark {
+            _ if !recurrent || tokens >= self.len => tokens.min(self.len),
+            Mark::Made(at) if at <= tokens => at,
+            _ => 0,
+        }
+    }
+
+    /// Forgets all but the first `tokens`, or the most below that it can go back to.
     pub fn truncate(&mut self, tokens: usize) {
-        self.len = self.len.min(tokens);
+        let keepable = self.keepable(tokens);
+        if keepable < self.len {
+            if self.mark == Mark::Made(keepable) {
+                self.states().for_each(Recurrent::back);
+            }
+            self.mark = Mark::None;
+        }
+        self.len = keepable;
+    }
+
+    fn states(&mut self) -> impl Iterator<Item = &mut Recurrent> {
+        self.layers.iter_mut().filter_map(|layer| match layer {
+            Layer::State(state) => Some(state.as_mut()),
+            Layer::Rows(_) => None,
+        })
     }
 }

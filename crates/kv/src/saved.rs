@@ -1,16 +1,16 @@
 //! A cache as bytes, and back: so that a prompt that many begin with is computed once, and outlives the process.
 //!
-//! The head says a version, the precision, the tokens and what each layer keeps; then the rows follow, layer by layer,
-//! as they are stored. Every length is known from the model before it is read, so bytes from outside allocate nothing.
+//! The head says a version, the precision, the tokens and what each layer keeps; then rows and states follow, layer by
+//! layer, as they are stored. Every length is known from the model before it is read, so bytes from outside allocate nothing.
 //! Neither a checksum nor the model's name is in it: who keeps the bytes keeps those too.
 
 use std::io::{Read, Write};
 
-use backend::{Backend, Precision};
+use backend::{Backend, DeltaState, Precision, Tensor};
 use base::{Context, Error, Result};
-use spec::ModelSpec;
+use spec::{Mixer, ModelSpec};
 
-use crate::KvCache;
+use crate::{KvCache, Layer};
 
 const MAGIC: [u8; 8] = *b"tidemlKV";
 
@@ -22,10 +22,21 @@ const PIECE: usize = 1 << 20;
 
 /// Bytes that [`KvCache::save`] writes of a cache of this model.
 pub fn saved_bytes(spec: &ModelSpec, precision: Precision, tokens: usize) -> u64 {
-    head(spec, precision, tokens).len() as u64 + crate::bytes_per_token(spec, precision) * tokens as u64
+    let states: u64 = spec.layers.iter().map(|layer| state(&layer.mixer)).sum();
+    head(spec, precision, tokens).len() as u64
+        + crate::bytes_per_token(spec, precision) * tokens as u64
+        + if tokens > 0 { states } else { 0 }
 }
 
-/// Everything before the rows.
+/// Bytes of a state that does not grow.
+fn state(mixer: &Mixer) -> u64 {
+    match mixer {
+        Mixer::Delta(net) => DeltaState::bytes(net),
+        _ => 0,
+    }
+}
+
+/// Everything before rows and states.
 fn head(spec: &ModelSpec, precision: Precision, tokens: usize) -> Vec<u8> {
     let place = Precision::ALL.iter().position(|one| *one == precision).unwrap_or_default();
     let mut bytes = Vec::from(MAGIC);
@@ -33,14 +44,15 @@ fn head(spec: &ModelSpec, precision: Precision, tokens: usize) -> Vec<u8> {
         bytes.extend(number.to_le_bytes());
     }
     for layer in &spec.layers {
-        bytes.extend((layer.mixer.row() as u32).to_le_bytes());
+        bytes.extend((layer.mixer.row() as u64).to_le_bytes());
+        bytes.extend(state(&layer.mixer).to_le_bytes());
     }
     bytes.extend((tokens as u64).to_le_bytes());
     bytes
 }
 
 impl KvCache {
-    /// Writes what is kept of the first `tokens` tokens, which is no more than is kept of them all.
+    /// Writes what is kept of the first `tokens` tokens, a number that it could [go back to](Self::keepable).
     ///
     /// Fails as `out` does.
     pub fn save(
@@ -50,10 +62,25 @@ impl KvCache {
         tokens: usize,
         out: &mut dyn Write,
     ) -> Result<()> {
-        assert!(tokens <= self.len(), "{tokens} tokens of {} that are kept", self.len());
+        assert_eq!(self.keepable(tokens), tokens, "only what could be gone back to is saved");
         let failed = |error: std::io::Error| Error::io("writing what attention keeps", &error);
         out.write_all(&head(spec, self.precision, tokens)).map_err(failed)?;
-        for rows in &self.layers {
+        for layer in &self.layers {
+            let rows = match layer {
+                Layer::Rows(rows) => rows,
+                Layer::State(_) if tokens == 0 => continue,
+                Layer::State(state) => {
+                    let state = state.at(tokens < self.len());
+                    for tensor in [&state.inputs, &state.heads] {
+                        for row in 0..tensor.rows {
+                            let numbers = backend.to_host(tensor, row..row + 1)?;
+                            let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+                            out.write_all(&bytes).map_err(failed)?;
+                        }
+                    }
+                    continue;
+                }
+            };
             let step = rows_at_once(self.precision.row_bytes(rows.cols));
             for start in (0..tokens).step_by(step) {
                 let bytes = backend.kv_bytes(rows, start..tokens.min(start + step))?;
@@ -82,7 +109,17 @@ impl KvCache {
         let tokens = tokens as usize;
         let mut cache = Self::new(spec, backend, precision, capacity)?;
         let mut bytes = Vec::new();
-        for rows in &mut cache.layers {
+        for layer in &mut cache.layers {
+            let rows = match layer {
+                Layer::Rows(rows) => rows,
+                Layer::State(_) if tokens == 0 => continue,
+                Layer::State(state) => {
+                    for tensor in [&mut state.kept.inputs, &mut state.kept.heads] {
+                        *tensor = read_tensor(backend, (tensor.rows, tensor.cols), input).within(place)?;
+                    }
+                    continue;
+                }
+            };
             let row_bytes = precision.row_bytes(rows.cols);
             let step = rows_at_once(row_bytes);
             for start in (0..tokens).step_by(step) {
@@ -91,9 +128,16 @@ impl KvCache {
                 backend.set_kv_bytes(&bytes, rows, start)?;
             }
         }
-        cache.commit(tokens);
+        cache.len = tokens;
         Ok(cache)
     }
+}
+
+/// A tensor of the model's own size.
+fn read_tensor(backend: &dyn Backend, (rows, cols): (usize, usize), input: &mut dyn Read) -> Result<Tensor> {
+    let mut bytes = vec![0; rows * cols * size_of::<f32>()];
+    read_exact(input, &mut bytes)?;
+    backend.upload(rows, cols, bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
 fn rows_at_once(row_bytes: usize) -> usize {

@@ -104,7 +104,12 @@ impl Manifest {
     /// Bytes of everything that stays resident.
     pub fn trunk_bytes(&self) -> u64 {
         let resident = |role: &Role| *role != Role::Embedding || self.embedding_is_resident();
-        self.trunk.iter().filter(|(role, _)| resident(role)).map(|(_, stored)| stored.bytes()).sum()
+        let bytes = |(role, stored): (&Role, &Stored)| match role {
+            // Spelled out and turned, and read whole each time: in f32, twice.
+            Role::Layer(_, LayerWeight::Convolution) => (8 * stored.rows * stored.cols) as u64,
+            _ => stored.bytes(),
+        };
+        self.trunk.iter().filter(|(role, _)| resident(role)).map(bytes).sum()
     }
 
     /// Bytes of all routed experts.

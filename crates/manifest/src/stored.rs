@@ -206,8 +206,10 @@ fn matrix(shape: &[usize]) -> (usize, usize) {
     }
 }
 
+/// Dimensions of 1 may be told or left out.
 fn check_shape(tensor: &TensorEntry, expected: &[usize], role: Role) -> Result<()> {
-    if tensor.shape.iter().copied().eq(expected.iter().map(|n| *n as u64)) {
+    let found = tensor.shape.iter().copied().filter(|n| *n != 1);
+    if found.eq(expected.iter().map(|n| *n as u64).filter(|n| *n != 1)) {
         return Ok(());
     }
     Err(Error::corrupt(format!(

@@ -27,6 +27,9 @@ const FAMILIES: &[&str] = &[
     "../glm4_moe/plain/model.gguf",
     "../glm4_moe_lite/plain/model.gguf",
     "../minimax_m2/plain/model.gguf",
+    "../qwen3_5_moe/plain/model.gguf",
+    "../qwen3_5/dense/model.gguf",
+    "../qwen3_next/plain/model.gguf",
 ];
 
 /// Writes a GGUF fixture again after `change`, with tensors of zeros, and says why it is refused.

@@ -102,7 +102,10 @@ impl Decoder {
             return Ok(());
         }
         let spans = spans(entries);
-        let rotate = |spans: &[Span]| Rotation::new(self.spec.rope(), &self.frequencies, &positions(spans));
+        let rotate = |spans: &[Span]| match self.spec.rope() {
+            Some(rope) => Rotation::new(rope, &self.frequencies, &positions(spans)),
+            None => Rotation::none(),
+        };
         let (rotation, portions) = (rotate(&spans), portions(&spans, &rotate));
         let backend = self.backend.as_ref();
         let mut x = self.embedding.look_up(&tokens, backend)?;

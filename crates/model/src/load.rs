@@ -7,9 +7,13 @@ use std::sync::Arc;
 use backend::{Backend, LatentUp, Weight};
 use base::{Context, Error, Extent, LayerId, Result, Timeline};
 use manifest::{Manifest, Stored};
-use spec::{Gqa, LayerWeight as W, Mla, Role};
+use quant::{Matrix, Quant};
+use spec::{DeltaNet, Gqa, LayerWeight as W, Mla, Role};
 
-use crate::blocks::{Ffn, Gated, GroupedAttention, LatentAttention, Linear, Mixer, Moe, Queries, Streamed};
+use crate::blocks::{
+    Delta, Ffn, Gated, GroupedAttention, Inputs, LatentAttention, Linear, Mixer, Moe, Queries, Rates,
+    Streamed,
+};
 use crate::decoder::{Decoder, Layer};
 use crate::embedding::{Embedding, RowSource};
 
@@ -31,7 +35,7 @@ pub fn load(
         _ => Embedding::Resident(loader.weight(Role::Embedding)?),
     };
     let frequencies = loader.frequencies()?;
-    let norm = loader.weight(Role::OutputNorm)?;
+    let norm = loader.norm(Role::OutputNorm)?;
     let head = loader.optional(Role::Head)?;
     let layers = (0..manifest.spec.layers.len()).map(|i| loader.layer(LayerId(i as u32)));
     let layers: Vec<Layer> = layers.collect::<Result<_>>()?;
@@ -61,7 +65,8 @@ struct Loader<'a> {
 impl Loader<'_> {
     /// Angle per position of each rotated pair, divided by the factors that the model stores, if it does.
     fn frequencies(&mut self) -> Result<Vec<f32>> {
-        let frequencies = self.manifest.spec.rope().frequencies().into_iter().map(|angle| angle as f32);
+        let Some(rope) = self.manifest.spec.rope() else { return Ok(Vec::new()) };
+        let frequencies = rope.frequencies().into_iter().map(|angle| angle as f32);
         let Some(factors) = self.optional(Role::RopeFactors)? else { return Ok(frequencies.collect()) };
         let factors = self.backend.embed(&factors, &[0])?;
         let factors = self.backend.to_host(&factors, 0..1)?;
@@ -73,12 +78,13 @@ impl Loader<'_> {
         let mixer = match &spec.mixer {
             spec::Mixer::Mla(mla) => Mixer::Latent(Box::new(self.latent(id, mla)?)),
             spec::Mixer::Gqa(gqa) => Mixer::Grouped(Box::new(self.grouped(id, gqa)?)),
+            spec::Mixer::Delta(net) => Mixer::Delta(Box::new(self.delta(id, net)?)),
         };
         Ok(Layer {
             id,
-            mixer_norm: self.of(id, W::MixerNorm)?,
+            mixer_norm: self.norm(Role::Layer(id, W::MixerNorm))?,
             mixer,
-            ffn_norm: self.of(id, W::FfnNorm)?,
+            ffn_norm: self.norm(Role::Layer(id, W::FfnNorm))?,
             ffn: self.ffn(id)?,
             eps: self.manifest.spec.norm_eps,
         })
@@ -86,7 +92,10 @@ impl Loader<'_> {
 
     fn grouped(&mut self, id: LayerId, gqa: &Gqa) -> Result<GroupedAttention> {
         let norms = match gqa.norm {
-            Some(_) => Some([self.of(id, W::QueryNorm)?, self.of(id, W::KeyNorm)?]),
+            Some(_) => {
+                let [query, key] = [W::QueryNorm, W::KeyNorm].map(|norm| Role::Layer(id, norm));
+                Some([self.norm(query)?, self.norm(key)?])
+            }
             None => None,
         };
         Ok(GroupedAttention {
@@ -98,6 +107,35 @@ impl Loader<'_> {
             sinks: self.optional(Role::Layer(id, W::Sinks))?,
             eps: self.manifest.spec.norm_eps,
             out: self.linear(id, W::MixerOut, W::MixerOutBias)?,
+        })
+    }
+
+    fn delta(&mut self, id: LayerId, net: &DeltaNet) -> Result<Delta> {
+        let inputs = match net.joint_inputs {
+            true => Inputs::Joint(self.of(id, W::JointInputs)?),
+            false => Inputs::Apart { mixed: self.of(id, W::Inputs)?, gate: self.of(id, W::OutGate)? },
+        };
+        let rates = match net.joint_rates {
+            true => Rates::Joint(self.of(id, W::JointRates)?),
+            false => Rates::Apart { strength: self.of(id, W::Strength)?, decay: self.of(id, W::Decay)? },
+        };
+        let (channels, kernel) = (net.channels(), net.kernel);
+        Ok(Delta {
+            net: net.clone(),
+            inputs,
+            rates,
+            // From the kernel of each channel to the channels of each token.
+            convolution: self.spelled(Role::Layer(id, W::Convolution), &|values| {
+                (0..kernel * channels).map(|i| values[i % channels * kernel + i / channels]).collect()
+            })?,
+            rate: self.spelled(Role::Layer(id, W::DecayRate), &|values| match net.log_rates {
+                true => values.iter().map(|log| -(f64::from(*log).exp()) as f32).collect(),
+                false => values.to_vec(),
+            })?,
+            bias: self.of(id, W::DecayBias)?,
+            norm: self.of(id, W::AnswerNorm)?,
+            eps: self.manifest.spec.norm_eps,
+            out: self.of(id, W::DeltaOut)?,
         })
     }
 
@@ -142,6 +180,7 @@ impl Loader<'_> {
             shared: if moe.shared_inner > 0 { Some(self.gated(id, shared)?) } else { None },
             gate: moe.gate,
             biases: self.expert_biases(id, moe)?,
+            shared_scale: self.optional(Role::Layer(id, W::SharedScale))?,
             matrices: experts.matrices,
             alternating: experts.alternating,
             factors: factors::read(experts, self.read)
@@ -194,6 +233,28 @@ impl Loader<'_> {
         self.weight(Role::Layer(id, weight))
     }
 
+    /// The weights of a norm, as they multiply.
+    fn norm(&mut self, role: Role) -> Result<Weight> {
+        match self.manifest.spec.norm_offset {
+            0.0 => self.weight(role),
+            offset => self.spelled(role, &|values| values.iter().map(|weight| weight + offset).collect()),
+        }
+    }
+
+    /// A weight that is computed with as a vector of other numbers than its file has.
+    fn spelled(&mut self, role: Role, change: &dyn Fn(&[f32]) -> Vec<f32>) -> Result<Weight> {
+        let stored = self.manifest.stored(role).ok_or_else(|| err_missing(role))?;
+        let (values, scales) = self.planes(stored).within(|| format!("tensor {}", stored.name))?;
+        let matrix = Matrix::new(stored.quant, stored.rows, stored.cols, &values, &scales)?;
+        let mut numbers = vec![0.0; stored.rows * stored.cols];
+        for (row, out) in numbers.chunks_exact_mut(stored.cols).enumerate() {
+            stored.quant.dequantize(matrix.row(row), out);
+        }
+        let numbers = change(&numbers);
+        let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        self.backend.place(Quant::F32, 1, numbers.len(), bytes, Vec::new())
+    }
+
     fn weight(&mut self, role: Role) -> Result<Weight> {
         self.optional(role)?.ok_or_else(|| err_missing(role))
     }
@@ -204,11 +265,7 @@ impl Loader<'_> {
     }
 
     fn place(&mut self, stored: &Stored) -> Result<Weight> {
-        let values = self.bytes(stored.values)?;
-        let scales = match stored.scales {
-            Some(scales) => self.bytes(scales)?,
-            None => Vec::new(),
-        };
+        let (values, scales) = self.planes(stored)?;
         let mut weight = self.backend.place(stored.quant, stored.rows, stored.cols, values, scales)?;
         if let Some(factor) = &stored.factor {
             let mut four = [0; 4];
@@ -216,6 +273,15 @@ impl Loader<'_> {
             weight.factor = factor.spelled(four)?;
         }
         Ok(weight)
+    }
+
+    fn planes(&mut self, stored: &Stored) -> Result<(Vec<u8>, Vec<u8>)> {
+        let values = self.bytes(stored.values)?;
+        let scales = match stored.scales {
+            Some(scales) => self.bytes(scales)?,
+            None => Vec::new(),
+        };
+        Ok((values, scales))
     }
 
     /// The extent lies within its file, as was checked when the file was opened, so its length can be trusted.

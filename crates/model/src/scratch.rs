@@ -1,7 +1,7 @@
 //! How much memory one pass needs beside weights, experts and KV: a pure function of the shapes.
 
-use backend::{grouped_scratch_bytes, latent_scratch_bytes};
-use spec::{Ffn, Gqa, Mixer, Mla, ModelSpec};
+use backend::{delta_scratch_bytes, grouped_scratch_bytes, latent_scratch_bytes};
+use spec::{DeltaNet, Ffn, Gqa, Mixer, Mla, ModelSpec};
 
 use crate::decoder::HEAD_ROWS;
 use crate::portion::PORTION;
@@ -26,7 +26,8 @@ pub struct PassSize {
 pub fn scratch_bytes(spec: &ModelSpec, pass: &PassSize) -> u64 {
     let PassSize { tokens, threads, .. } = *pass;
     let portion = PassSize { tokens: tokens.min(PORTION), ..*pass };
-    let residual = tokens * (2 * spec.hidden + spec.rope().dims); // the residual stream and its norm
+    // The residual stream and its norm, and cosines and sines.
+    let residual = tokens * (2 * spec.hidden + spec.rope().map_or(0, |rope| rope.dims));
     // Of a pass in portions: what they add up to, and one of them going in and coming out.
     let gathered = if tokens > PORTION { (tokens + 2 * PORTION) * spec.hidden } else { 0 };
     let widest = spec.layers.iter().map(|layer| {
@@ -70,6 +71,7 @@ fn widest_row(spec: &ModelSpec) -> usize {
         let widest = match &layer.mixer {
             Mixer::Mla(mla) => (mla.heads * mla.value).max(mla.query_rank.unwrap_or(0)),
             Mixer::Gqa(gqa) => gqa.heads * gqa.head,
+            Mixer::Delta(net) => net.values(),
         };
         inner_width(&layer.ffn).max(widest)
     };
@@ -80,13 +82,22 @@ fn mixer(mixer: &Mixer, pass: &PassSize) -> usize {
     match mixer {
         Mixer::Mla(mla) => latent(mla, pass),
         Mixer::Gqa(gqa) => grouped(gqa, pass),
+        Mixer::Delta(net) => delta(net, pass),
     }
+}
+
+fn delta(net: &DeltaNet, pass: &PassSize) -> usize {
+    let PassSize { tokens, threads, .. } = *pass;
+    // Inputs and gates twice (together and apart, or a product's transpose), rates likewise, and answers.
+    let rows = tokens * (2 * (net.channels() + net.values()) + 4 * net.value_heads + net.values());
+    rows + delta_scratch_bytes(net, tokens, threads) / size_of::<f32>()
 }
 
 fn grouped(gqa: &Gqa, pass: &PassSize) -> usize {
     let PassSize { tokens, context, threads, .. } = *pass;
     // Queries twice (a product keeps its transpose), keys and values twice, and answers.
-    let rows = tokens * (3 * gqa.heads * gqa.head + 2 * gqa.row());
+    let gated = if gqa.gate { 3 } else { 0 }; // queries and gates together, and the gates
+    let rows = tokens * ((3 + gated) * gqa.heads * gqa.head + 2 * gqa.row());
     rows + grouped_scratch_bytes(gqa, tokens, context, threads) / size_of::<f32>()
 }
 

@@ -61,10 +61,110 @@ fn bytes_that_are_not_of_this_model_are_refused() {
     assert_eq!(of(12, 1), Some(Kind::Input), "another precision");
     assert_eq!(of(16, 1), Some(Kind::Input), "other layers");
     assert_eq!(of(20, 1), Some(Kind::Input), "other rows");
-    assert_eq!(of(39, 0x80), Some(Kind::Budget), "more tokens than could be");
+    assert_eq!(of(75, 0x80), Some(Kind::Budget), "more tokens than could be");
     let error = restored(&rig, Precision::F32, FIRST - 1, &good).err().expect("no room");
     assert_eq!(error.kind(), Kind::Budget);
     let other = Rig::open(&fixture("olmoe/plain/model.gguf"), &RigOptions::default()).unwrap();
     let error = restored(&other, Precision::F32, FIRST, &good).err().expect("another model");
     assert_eq!(error.kind(), Kind::Input);
+}
+
+/// Recurrent models among the fixtures.
+fn recurrent() -> Vec<(std::path::PathBuf, Oracle)> {
+    let keeps_state = |path: &std::path::Path| {
+        let rig = Rig::open(path, &RigOptions::default()).unwrap();
+        kv::state_bytes(rig.decoder.spec()) > 0
+    };
+    let found: Vec<_> = checkpoints().into_iter().filter(|(path, _)| keeps_state(path)).collect();
+    assert!(found.len() >= 8, "{} recurrent models", found.len());
+    found
+}
+
+#[test]
+fn a_recurrent_sequence_goes_back_to_its_mark_or_to_nothing() {
+    for (path, oracle) in recurrent() {
+        let mut rig = Rig::open(&path, &RigOptions::default()).unwrap();
+        let (count, tokens) = (oracle.tokens.len(), &oracle.tokens);
+        let vocab = oracle.vocab();
+        let expected = rig.prefill(tokens, 512).unwrap();
+        for chunk in [50, 29, 7] {
+            let mut kv = rig.cache(count).unwrap();
+            kv.mark_at(29);
+            for part in tokens[..50].chunks(chunk) {
+                rig.feed(&mut kv, part, 0..count).unwrap();
+            }
+            assert_eq!((kv.keepable(60), kv.keepable(50), kv.keepable(49), kv.keepable(28)), (50, 50, 29, 0));
+            let marked = saved(&rig, &kv, 29);
+            let (spec, backend) = (rig.decoder.spec(), rig.decoder.backend().as_ref());
+            for (asked, kept) in [(50, 50), (40, 29), (20, 0)] {
+                let mut fork = kv.fork(spec, backend, asked, count).unwrap();
+                assert_eq!(fork.len(), kept);
+                if chunk == 50 {
+                    let found = Rig::open(&path, &RigOptions::default()).unwrap().feed(
+                        &mut fork,
+                        &tokens[kept..],
+                        0..count,
+                    );
+                    assert_eq!(found.unwrap(), expected[kept * vocab..], "{}, forked", path.display());
+                }
+            }
+            kv.truncate(40);
+            assert_eq!(kv.len(), 29);
+            assert_eq!(saved(&rig, &kv, 29), marked);
+            let found = rig.feed(&mut kv, &tokens[29..], 0..count).unwrap();
+            assert_eq!(found, expected[29 * vocab..], "{}, chunks of {chunk}", path.display());
+            kv.truncate(30);
+            assert!(kv.is_empty());
+            assert_eq!(rig.feed(&mut kv, tokens, 0..count).unwrap(), expected, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_failed_pass_leaves_a_recurrent_sequence_as_it_was() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    for (path, oracle) in recurrent() {
+        let mut rig = Rig::open(&path, &RigOptions::default()).unwrap();
+        let Some(last) = rig.decoder.spec().layers.iter().rposition(|layer| layer.moe().is_some()) else {
+            continue; // only experts are heard of
+        };
+        let tokens = &oracle.tokens;
+        let mut kv = rig.cache(tokens.len()).unwrap();
+        rig.feed(&mut kv, &tokens[..FIRST], 0..tokens.len()).unwrap();
+        let before = saved(&rig, &kv, FIRST);
+        kv.mark_at(FIRST + 5);
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let flag = cancelled.clone();
+        let in_last = move |layer: base::LayerId| flag.store(layer.0 as usize == last, Ordering::Relaxed);
+        rig.pool.watch(Some(Box::new(move |layer, _| in_last(layer))));
+        let rest = &tokens[FIRST..];
+        let entry =
+            model::Entry { kv: &mut kv, tokens: rest, prompt: 0..tokens.len(), logits: model::Logits::None };
+        let error = rig.decoder.forward(&mut [entry], &mut rig.pool, &cancelled, &mut |_, _, _| Ok(()));
+        assert_eq!(error.unwrap_err().kind(), Kind::Cancelled);
+        rig.pool.watch(None);
+        assert_eq!(saved(&rig, &kv, FIRST), before, "{}", path.display());
+        let found = rig.feed(&mut kv, rest, 0..tokens.len()).unwrap();
+        let expected = rig.prefill(tokens, 512).unwrap();
+        assert_eq!(found, expected[FIRST * oracle.vocab()..], "{}", path.display());
+        assert_eq!(kv.keepable(FIRST + 8), FIRST + 5);
+    }
+}
+
+#[test]
+fn a_prompt_of_several_portions_passes_recurrent_layers_as_in_several_passes() {
+    let (path, oracle) = recurrent().into_iter().next().unwrap();
+    let mut rig = Rig::open(&path, &RigOptions::default()).unwrap();
+    let tokens = oracle.tokens.repeat(8);
+    let expected = rig.prefill(&tokens, 100).unwrap();
+    for mark in [300, 512, 700] {
+        let mut kv = rig.cache(tokens.len()).unwrap();
+        kv.mark_at(mark);
+        assert_eq!(rig.feed(&mut kv, &tokens, 0..tokens.len()).unwrap(), expected, "marked at {mark}");
+        kv.truncate(tokens.len() - 1);
+        assert_eq!(kv.len(), mark);
+        let found = rig.feed(&mut kv, &tokens[mark..], 0..tokens.len()).unwrap();
+        assert_eq!(found, expected[mark * oracle.vocab()..], "marked at {mark}");
+    }
 }

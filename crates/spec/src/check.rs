@@ -2,7 +2,7 @@
 
 use base::{Error, Result};
 
-use crate::{Gqa, GroupScore, Mixer, Mla, ModelSpec, Moe, Rope, Router};
+use crate::{DeltaNet, Gqa, GroupScore, Mixer, Mla, ModelSpec, Moe, Rope, Router};
 
 /// More layers than any model has; a file that says more is broken.
 pub(crate) const LAYERS_MAX: usize = 1024;
@@ -10,6 +10,9 @@ pub(crate) const LAYERS_MAX: usize = 1024;
 const EXPERTS_MAX: usize = 1 << 14;
 /// More routed experts than any model has: a table of them must be small.
 const ROUTED_MAX: usize = 1 << 20;
+/// Wider heads of a DeltaNet, more of them, and longer convolutions than any model has: every sequence keeps these.
+const HEAD_MAX: usize = 1024;
+const KERNEL_MAX: usize = 16;
 
 impl ModelSpec {
     /// The spec, unless it contradicts itself or is none that could be run.
@@ -27,6 +30,7 @@ impl ModelSpec {
             match &layer.mixer {
                 Mixer::Mla(mla) => mla.check()?,
                 Mixer::Gqa(gqa) => gqa.check()?,
+                Mixer::Delta(net) => net.check()?,
             }
             if let Some(moe) = layer.moe() {
                 moe.check()?;
@@ -58,6 +62,28 @@ impl Gqa {
             return Err(Error::corrupt(format!("{dims} rotated dimensions of heads of {head}")));
         }
         self.rope.check()
+    }
+}
+
+impl DeltaNet {
+    fn check(&self) -> Result<()> {
+        let Self { key_heads, value_heads, key, value, kernel, .. } = *self;
+        if key_heads == 0 || !value_heads.is_multiple_of(key_heads) || value_heads == 0 {
+            return Err(Error::corrupt(format!(
+                "{value_heads} heads of values cannot share {key_heads} of keys"
+            )));
+        }
+        if !(1..=HEAD_MAX).contains(&key) || !(1..=HEAD_MAX).contains(&value) || value_heads > HEAD_MAX {
+            return Err(Error::corrupt(format!(
+                "{value_heads} states of {key} x {value} numbers; expected from 1 to {HEAD_MAX} of each"
+            )));
+        }
+        if !(2..=KERNEL_MAX).contains(&kernel) {
+            return Err(Error::corrupt(format!(
+                "a convolution over {kernel} tokens; expected from 2 to {KERNEL_MAX}"
+            )));
+        }
+        Ok(())
     }
 }
 

@@ -11,6 +11,9 @@ pub struct ModelSpec {
     pub hidden: usize,
     /// Epsilon of the layer norms and of the final norm.
     pub norm_eps: f32,
+    /// What is added to the weights of norms as they are stored: 1 where they say what they differ from 1 by. The norm
+    /// of a DeltaNet's answers is none of these.
+    pub norm_offset: f32,
     /// The longest context the model was made for, in tokens.
     pub context: usize,
     /// The output head is the embedding matrix.
@@ -22,9 +25,9 @@ pub struct ModelSpec {
 }
 
 impl ModelSpec {
-    /// The rotation of queries and keys, which all layers share.
-    pub fn rope(&self) -> &Rope {
-        self.layers[0].mixer.rope()
+    /// The rotation of queries and keys, which all layers that rotate share; `None` when none does.
+    pub fn rope(&self) -> Option<&Rope> {
+        self.layers.iter().find_map(|layer| layer.mixer.rope())
     }
 }
 
@@ -44,22 +47,84 @@ pub enum Mixer {
     Mla(Mla),
     /// Grouped-query attention.
     Gqa(Gqa),
+    /// Gated DeltaNet.
+    Delta(DeltaNet),
 }
 
 impl Mixer {
-    /// Width of what the KV cache keeps of a token.
+    /// Width of what the KV cache keeps of a token; 0 for what keeps a state instead.
     pub fn row(&self) -> usize {
         match self {
             Self::Mla(mla) => mla.row(),
             Self::Gqa(gqa) => gqa.row(),
+            Self::Delta(_) => 0,
         }
     }
 
-    /// The rotation of queries and keys.
-    pub fn rope(&self) -> &Rope {
+    /// The rotation of queries and keys, where there is one.
+    pub fn rope(&self) -> Option<&Rope> {
         match self {
-            Self::Mla(mla) => &mla.rope,
-            Self::Gqa(gqa) => &gqa.rope,
+            Self::Mla(mla) => Some(&mla.rope),
+            Self::Gqa(gqa) => Some(&gqa.rope),
+            Self::Delta(_) => None,
+        }
+    }
+}
+
+/// Gated DeltaNet (arXiv:2412.06464): a sequence keeps no rows but a state, for each head a matrix that fades and is
+/// corrected by every token. Queries, keys and values pass a causal convolution first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeltaNet {
+    /// Heads of queries and of keys.
+    pub key_heads: usize,
+    /// Heads of values, of states and of answers; a multiple of `key_heads`.
+    pub value_heads: usize,
+    /// Width of a head's query and key.
+    pub key: usize,
+    /// Width of a head's value.
+    pub value: usize,
+    /// Tokens that the convolution sees, the token itself among them.
+    pub kernel: usize,
+    /// Which heads of values share a head of keys.
+    pub sharing: KeySharing,
+    /// Queries, keys, values and output gates are one projection, head of keys by head of keys.
+    pub joint_inputs: bool,
+    /// Strengths and decays are one projection, likewise.
+    pub joint_rates: bool,
+    /// The rates of decay are stored as the logarithms of what they are the negatives of.
+    pub log_rates: bool,
+}
+
+/// Which heads of values share a head of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeySharing {
+    /// Neighbours: of `n` to a key, value head `j` uses key head `j / n`.
+    Neighbours,
+    /// Every so many: value head `j` uses key head `j % key_heads`.
+    Strided,
+}
+
+impl DeltaNet {
+    /// Width of the row that is convolved: queries, keys and values of all heads.
+    pub fn channels(&self) -> usize {
+        2 * self.key_heads * self.key + self.values()
+    }
+
+    /// Width of all values, and of all answers.
+    pub fn values(&self) -> usize {
+        self.value_heads * self.value
+    }
+
+    /// Heads of values to a head of keys.
+    pub fn per_key(&self) -> usize {
+        self.value_heads / self.key_heads
+    }
+
+    /// The head of keys that a head of values uses.
+    pub fn key_head(&self, value_head: usize) -> usize {
+        match self.sharing {
+            KeySharing::Neighbours => value_head / self.per_key(),
+            KeySharing::Strided => value_head % self.key_heads,
         }
     }
 }
@@ -75,6 +140,8 @@ pub struct Gqa {
     pub head: usize,
     /// Norms of queries and keys before the rotation, with the layer norms' epsilon.
     pub norm: Option<HeadNorm>,
+    /// Queries come with a gate of their own width, head by head; answers are multiplied by its sigmoid.
+    pub gate: bool,
     /// Queries, keys and values have biases.
     pub input_bias: bool,
     /// The output projection has a bias.
@@ -286,6 +353,8 @@ pub struct Moe {
     pub inner: usize,
     /// Inner width of the shared experts taken together; 0 when there are none.
     pub shared_inner: usize,
+    /// The shared experts' answer is multiplied by the sigmoid of a number that the token gives.
+    pub shared_scale: bool,
     /// How a routed expert's gate meets its up projection.
     pub gate: Gate,
     /// All three matrices of routed experts have biases, which stay resident.
@@ -299,7 +368,16 @@ pub struct Moe {
 impl Moe {
     /// Experts as most families have them: joined by SiLU, without biases.
     pub fn of(experts: usize, inner: usize, shared_inner: usize, router: Router) -> Self {
-        Self { experts, inner, shared_inner, gate: Gate::Silu, biases: false, alternating: false, router }
+        Self {
+            experts,
+            inner,
+            shared_inner,
+            shared_scale: false,
+            gate: Gate::Silu,
+            biases: false,
+            alternating: false,
+            router,
+        }
     }
 }
 

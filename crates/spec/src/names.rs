@@ -45,7 +45,7 @@ pub enum Claim {
 }
 
 impl Names {
-    /// The names of `tables`, which may all be preceded by `prefix`, and the rules of `skips`, for this model.
+    /// The names of `tables`, which may all have `prefix` before them or within, and the rules of `skips`, for this model.
     pub fn new(
         tables: &'static [Table],
         prefix: &'static str,
@@ -78,7 +78,7 @@ impl Names {
         if let Some(skip) = self.skips.iter().find(|skip| name.starts_with(skip.prefix)) {
             return Claim::Skip(skip.reason);
         }
-        let name = name.strip_prefix(self.prefix).unwrap_or(name);
+        let name = &name.replacen(self.prefix, "", 1);
         let Some((key, numbers)) = cut_numbers(name) else { return Claim::Unknown };
         // The layers that predict several tokens ahead follow the last one, and hold whatever they like.
         let numbered = name.starts_with("model.layers.") || name.starts_with("blk.");
@@ -150,6 +150,7 @@ mod tests {
             vocab: 1,
             hidden: 1,
             norm_eps: 0.0,
+            norm_offset: 0.0,
             context: 1,
             tied_head: false,
             mtp_layers: 1,
@@ -160,6 +161,7 @@ mod tests {
         let cases = [
             ("embed", Claim::Role(Role::Embedding)),
             ("text.embed", Claim::Role(Role::Embedding)),
+            ("model.text.layers.2.norm", Claim::Role(Role::Layer(LayerId(2), LayerWeight::MixerNorm))),
             ("model.layers.2.norm", Claim::Role(Role::Layer(LayerId(2), LayerWeight::MixerNorm))),
             ("model.layers.2.experts.17.up", Claim::Role(up)),
             ("model.layers.3.anything", Claim::Skip("multi-token prediction")),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use base::{ExpertKey, LayerId};
 
-use crate::{Ffn, Gqa, HeadNorm, LayerSpec, Mixer, Mla, ModelSpec, Moe, Stretch};
+use crate::{DeltaNet, Ffn, Gqa, HeadNorm, LayerSpec, Mixer, Mla, ModelSpec, Moe, Stretch};
 
 /// What one weight of a model is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,7 +35,8 @@ pub enum LayerWeight {
     MixerNorm,
     /// Norm before the feed-forward network, `[hidden]`.
     FfnNorm,
-    /// Query projection in one step, `[heads * (nope + rotated), hidden]` or `[heads * head, hidden]`.
+    /// Query projection in one step, `[heads * (nope + rotated), hidden]` or `[heads * head, hidden]`; with a gate of
+    /// each head behind its query, twice as many rows.
     Query,
     /// Key projection, `[kv_heads * head, hidden]`.
     Key,
@@ -71,6 +72,28 @@ pub enum LayerWeight {
     MixerOutBias,
     /// Sinks, `[heads]`.
     Sinks,
+    /// Queries, keys and values of a DeltaNet, `[channels, hidden]`.
+    Inputs,
+    /// Output gates of a DeltaNet, `[values, hidden]`.
+    OutGate,
+    /// Both, for each head of keys its query, key, values and gates: `[channels + values, hidden]`.
+    JointInputs,
+    /// Strengths of a DeltaNet's corrections, `[value_heads, hidden]`.
+    Strength,
+    /// What decays of a DeltaNet are computed from, `[value_heads, hidden]`.
+    Decay,
+    /// Both, for each head of keys its strengths and decays: `[2 * value_heads, hidden]`.
+    JointRates,
+    /// Bias on the decays, `[value_heads]`.
+    DecayBias,
+    /// Rates of decay below 0, `[value_heads]`; or the logarithms of their negatives.
+    DecayRate,
+    /// The convolution of a DeltaNet's inputs, `[channels, kernel]`, oldest token first.
+    Convolution,
+    /// Norm of a DeltaNet's answers, `[value]`.
+    AnswerNorm,
+    /// Output projection of a DeltaNet, `[hidden, values]`.
+    DeltaOut,
     /// Gate of a dense feed-forward network, `[inner, hidden]`.
     Gate,
     /// Up projection of a dense feed-forward network, `[inner, hidden]`.
@@ -97,6 +120,8 @@ pub enum LayerWeight {
     SharedUp,
     /// Down projection of the shared experts, `[hidden, shared_inner]`.
     SharedDown,
+    /// What the shared experts' answer is scaled by, `[1, hidden]`.
+    SharedScale,
 }
 
 /// One of the three matrices of a gated expert.
@@ -137,7 +162,10 @@ impl ModelSpec {
         match role {
             Role::Embedding | Role::Head => Some(vec![self.vocab, self.hidden]),
             Role::OutputNorm => Some(vec![self.hidden]),
-            Role::RopeFactors => (self.rope().stretch == Stretch::Stored).then(|| vec![self.rope().dims / 2]),
+            Role::RopeFactors => {
+                let stored = self.rope().filter(|rope| rope.stretch == Stretch::Stored);
+                stored.map(|rope| vec![rope.dims / 2])
+            }
             Role::Layer(id, weight) => layer(id)?.shape(weight, self.hidden),
             Role::Expert(key, part) => {
                 let moe = layer(key.layer)?.moe()?;
@@ -162,7 +190,7 @@ impl ModelSpec {
         if !self.tied_head {
             roles.push(Role::Head);
         }
-        if self.rope().stretch == Stretch::Stored {
+        if self.rope().is_some_and(|rope| rope.stretch == Stretch::Stored) {
             roles.push(Role::RopeFactors);
         }
         for (index, layer) in self.layers.iter().enumerate() {
@@ -184,10 +212,11 @@ impl LayerSpec {
 
     fn weights(&self, split: bool) -> Vec<LayerWeight> {
         use LayerWeight as W;
-        let mut weights = vec![W::MixerNorm, W::FfnNorm, W::MixerOut];
+        let mut weights = vec![W::MixerNorm, W::FfnNorm];
         match &self.mixer {
             Mixer::Mla(mla) => weights.extend(mla.weights(split)),
             Mixer::Gqa(gqa) => weights.extend(gqa.weights()),
+            Mixer::Delta(net) => weights.extend(net.weights()),
         }
         match &self.ffn {
             Ffn::Dense { .. } => weights.extend([W::Gate, W::Up, W::Down]),
@@ -202,6 +231,7 @@ impl LayerSpec {
                 });
                 if moe.shared_inner > 0 {
                     weights.extend([W::SharedGate, W::SharedUp, W::SharedDown]);
+                    weights.extend(moe.shared_scale.then_some(W::SharedScale));
                 }
             }
         }
@@ -228,9 +258,11 @@ impl LayerSpec {
                 let shape = if weight == W::SharedDown { vec![hidden, inner] } else { vec![inner, hidden] };
                 (inner > 0).then_some(shape)
             }
+            W::SharedScale => self.moe().filter(|moe| moe.shared_scale).map(|_| vec![1, hidden]),
             _ => match &self.mixer {
                 Mixer::Mla(mla) => mla.shape(weight, hidden),
                 Mixer::Gqa(gqa) => gqa.shape(weight, hidden),
+                Mixer::Delta(net) => net.shape(weight, hidden),
             },
         }
     }
@@ -239,7 +271,7 @@ impl LayerSpec {
 impl Gqa {
     fn weights(&self) -> Vec<LayerWeight> {
         use LayerWeight as W;
-        let mut weights = vec![W::Query, W::Key, W::Value];
+        let mut weights = vec![W::Query, W::Key, W::Value, W::MixerOut];
         weights.extend(self.norm.iter().flat_map(|_| [W::QueryNorm, W::KeyNorm]));
         if self.input_bias {
             weights.extend([W::QueryBias, W::KeyBias, W::ValueBias]);
@@ -259,7 +291,7 @@ impl Gqa {
             })
         };
         match weight {
-            W::Query => Some(vec![queries, hidden]),
+            W::Query => Some(vec![if self.gate { 2 * queries } else { queries }, hidden]),
             W::Key | W::Value => Some(vec![keys, hidden]),
             W::QueryBias => self.input_bias.then(|| vec![queries]),
             W::KeyBias | W::ValueBias => self.input_bias.then(|| vec![keys]),
@@ -273,10 +305,43 @@ impl Gqa {
     }
 }
 
+impl DeltaNet {
+    fn weights(&self) -> Vec<LayerWeight> {
+        use LayerWeight as W;
+        let mut weights = vec![W::DecayBias, W::DecayRate, W::Convolution, W::AnswerNorm, W::DeltaOut];
+        match self.joint_inputs {
+            true => weights.push(W::JointInputs),
+            false => weights.extend([W::Inputs, W::OutGate]),
+        }
+        match self.joint_rates {
+            true => weights.push(W::JointRates),
+            false => weights.extend([W::Strength, W::Decay]),
+        }
+        weights
+    }
+
+    fn shape(&self, weight: LayerWeight, hidden: usize) -> Option<Vec<usize>> {
+        use LayerWeight as W;
+        let (channels, values, heads) = (self.channels(), self.values(), self.value_heads);
+        match weight {
+            W::Inputs => (!self.joint_inputs).then(|| vec![channels, hidden]),
+            W::OutGate => (!self.joint_inputs).then(|| vec![values, hidden]),
+            W::JointInputs => self.joint_inputs.then(|| vec![channels + values, hidden]),
+            W::Strength | W::Decay => (!self.joint_rates).then(|| vec![heads, hidden]),
+            W::JointRates => self.joint_rates.then(|| vec![2 * heads, hidden]),
+            W::DecayBias | W::DecayRate => Some(vec![heads]),
+            W::Convolution => Some(vec![channels, self.kernel]),
+            W::AnswerNorm => Some(vec![self.value]),
+            W::DeltaOut => Some(vec![hidden, values]),
+            _ => None,
+        }
+    }
+}
+
 impl Mla {
     fn weights(&self, split: bool) -> Vec<LayerWeight> {
         use LayerWeight as W;
-        let mut weights = vec![W::LatentDown, W::LatentNorm];
+        let mut weights = vec![W::LatentDown, W::LatentNorm, W::MixerOut];
         match self.query_rank {
             Some(_) => weights.extend([W::QueryDown, W::QueryNorm, W::QueryUp]),
             None => weights.push(W::Query),

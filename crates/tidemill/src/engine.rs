@@ -61,6 +61,10 @@ pub struct Engine {
     totals: Totals,
 }
 
+/// Tokens before the end of a prompt where a recurrent state is marked, to go on from in the next one: templates end a
+/// prompt with what opens the answer, some ten tokens that the next prompt may spell otherwise.
+const MARK_BEFORE: usize = 16;
+
 impl Engine {
     /// Opens the model at `path` and loads what stays resident.
     pub fn open(path: &std::path::Path, options: &Options) -> Result<Self> {
@@ -269,14 +273,26 @@ impl Engine {
         if capacity > self.plan.context.saturating_sub(used) {
             return Err(err_context(request, used, self.plan.context));
         }
-        Ok(())
+        self.check_state(usize::from(freed > 0))
     }
 
-    fn begin(&mut self, request: Request, kv: KvCache) -> SequenceId {
+    fn begin(&mut self, request: Request, mut kv: KvCache) -> SequenceId {
+        kv.mark_at(request.tokens.len().saturating_sub(MARK_BEFORE));
         let id = SequenceId(self.next);
         self.next += 1;
         self.sequences.insert(id, Sequence::new(request, kv));
         id
+    }
+
+    /// One more sequence has room for its state, when so many give theirs up.
+    fn check_state(&self, given_up: usize) -> Result<()> {
+        match self.plan.sequences {
+            Some(most) if self.sequences.len() - given_up >= most => Err(Error::input(format!(
+                "{} sequences keep a state, and memory was planned for {most}",
+                self.sequences.len()
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Tokens of the context that live and finished sequences hold.
@@ -440,6 +456,7 @@ impl Engine {
             let error = format!("{} tokens to score, but the context has room for {free}", tokens.len());
             return Err(Error::input(error).hint(format!("--context {}", self.kept() + tokens.len())));
         }
+        self.check_state(0)?;
         let mut kv =
             KvCache::new(self.spec(), self.decoder.backend().as_ref(), self.plan.precision, tokens.len())?;
         for chunk in tokens.chunks(chunk) {

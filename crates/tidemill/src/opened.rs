@@ -123,6 +123,7 @@ impl Demand {
             chunk_beside: options.chunk_beside,
             threads: threads(options),
             precision: options.kv,
+            sequences: options.sequences.max(1),
             lookahead: options.lookahead != Lookahead::Off,
             process: machine::resident().unwrap_or(0) + options.beside,
         })

@@ -43,7 +43,8 @@ pub struct Options {
     pub chunk: usize,
     /// The same of a pass in which other sequences generate, which wait for all of it.
     pub chunk_beside: usize,
-    /// Sequences that may be live at once; so many times the model's own limit the context may be.
+    /// Sequences that may be live at once; so many times the model's own limit the context may be. Recurrent models have
+    /// room for as many states, those of finished sequences that are not forgotten among them.
     pub sequences: usize,
     /// Bytes that the caller's own work takes beside the engine.
     pub beside: u64,

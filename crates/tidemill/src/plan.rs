@@ -29,6 +29,8 @@ pub struct Demand {
     pub threads: usize,
     /// How rows of the KV cache are stored.
     pub precision: Precision,
+    /// Sequences that may live at once, where each keeps a state beside its tokens.
+    pub sequences: usize,
     /// Whether experts are read before their layer asks for them.
     pub lookahead: bool,
     /// Bytes the process holds before any weight is read: its code, the headers, the tokenizer.
@@ -44,8 +46,11 @@ pub struct MemoryPlan {
     pub process: u64,
     /// Bytes of the weights every token needs.
     pub trunk: u64,
-    /// Bytes of the attention state of `context` tokens.
+    /// Bytes of the attention state of `context` tokens, and of states that do not grow.
     pub kv: u64,
+    /// Sequences that may live at once, finished ones that are not forgotten among them; `None` where only their tokens
+    /// count.
+    pub sequences: Option<usize>,
     /// How its rows are stored.
     pub precision: Precision,
     /// Bytes one pass works in.
@@ -88,6 +93,8 @@ pub struct Sizes<'a> {
     pub trunk: u64,
     /// Bytes that attention keeps of each token.
     pub kv_per_token: u64,
+    /// Bytes a sequence keeps however many tokens it has.
+    pub state: u64,
     /// Bytes that a pass of so many tokens works in.
     pub scratch: &'a dyn Fn(usize) -> u64,
     /// Bytes of the smallest expert pool.
@@ -118,8 +125,17 @@ impl MemoryPlan {
         let scratch = |tokens| scratch_bytes(spec, &PassSize { tokens, context, prompt, threads });
         let trunk = manifest.trunk_bytes();
         let kv_per_token = kv::bytes_per_token(spec, demand.precision);
+        let state = kv::state_bytes(spec);
         Self::fit(
-            &Sizes { trunk, kv_per_token, scratch: &scratch, pool_minimum, pool_maximum, streams_dense },
+            &Sizes {
+                trunk,
+                kv_per_token,
+                state,
+                scratch: &scratch,
+                pool_minimum,
+                pool_maximum,
+                streams_dense,
+            },
             demand,
         )
     }
@@ -127,9 +143,10 @@ impl MemoryPlan {
     /// The same for a model of which only the sizes are known.
     pub fn fit(sizes: &Sizes<'_>, demand: &Demand) -> Result<Self> {
         let Sizes { trunk, scratch, pool_minimum, pool_maximum, .. } = *sizes;
-        let Demand { context, prompt, .. } = *demand;
+        let Demand { context, prompt, sequences, .. } = *demand;
         let process = demand.process + SLACK;
-        let kv = sizes.kv_per_token.saturating_mul(context as u64);
+        let states = sizes.state.saturating_mul(sequences as u64);
+        let kv = sizes.kv_per_token.saturating_mul(context as u64).saturating_add(states);
         let fixed = (process + trunk).saturating_add(kv);
 
         let minimum = fixed.saturating_add(scratch(CHUNK_LEAST) + pool_minimum);
@@ -145,6 +162,7 @@ impl MemoryPlan {
             process,
             trunk,
             kv,
+            sequences: (sizes.state > 0).then_some(sequences),
             precision: demand.precision,
             scratch: scratch(chunk),
             pool: (left - guesses).min(pool_maximum),

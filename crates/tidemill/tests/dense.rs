@@ -13,6 +13,7 @@ fn what_does_not_fit_is_streamed_and_what_fits_is_not() {
     let demand = |budget| Demand {
         budget,
         context: 64,
+        sequences: 1,
         prompt: 16,
         chunk_max: 16,
         chunk_beside: 16,

@@ -3,6 +3,7 @@
 mod memory;
 mod kv_rows;
 mod attention;
+mod delta;
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -15,8 +16,8 @@ use spec::{Gate, RopePairs, Router, Score};
 
 use crate::routing::choose;
 use crate::{
-    Backend, Expert, GroupedQuery, Heads, KvRows, LatentQuery, Precision, Rotation, Routing, Tensor, Use,
-    Weight,
+    Backend, Before, DeltaQuery, DeltaState, Expert, GroupedQuery, Heads, KvRows, LatentQuery, Opening,
+    Precision, Rotation, Routing, Tensor, Use, Weight,
 };
 pub use attention::{grouped_scratch_bytes, latent_scratch_bytes};
 use memory::{host, host_mut, matrix, tensor, vector, weight};
@@ -139,6 +140,10 @@ impl Backend for Cpu {
         Ok(tensor(rows, cols, vec![0.0; len]))
     }
 
+    fn upload(&self, rows: usize, cols: usize, values: Vec<f32>) -> Result<Tensor> {
+        Ok(tensor(rows, cols, values))
+    }
+
     fn to_host(&self, x: &Tensor, rows: Range<usize>) -> Result<Vec<f32>> {
         Ok(host(x)[rows.start * x.cols..rows.end * x.cols].to_vec())
     }
@@ -191,6 +196,25 @@ impl Backend for Cpu {
         assert_eq!(x.cols, bias.cols, "a bias is as wide as a row");
         let bias = vector(bias);
         self.for_rows(x, &|_, row| self.kernels.add(bias, row));
+        Ok(())
+    }
+
+    fn gate(&self, x: &mut Tensor, gate: &Tensor, by: Opening) -> Result<()> {
+        assert!(gate.rows == x.rows && (gate.cols == x.cols || gate.cols == 1), "a gate for every row");
+        let gates = host(gate);
+        let open = |x: &mut [f32], gate: &[f32]| match by {
+            Opening::Silu => self.kernels.gate_silu(x, gate),
+            Opening::Sigmoid => self.kernels.gate_sigmoid(x, gate),
+        };
+        self.for_rows(x, &|i, row| {
+            let gate = &gates[i * gate.cols..][..gate.cols];
+            if gate.len() == row.len() {
+                return open(row, gate);
+            }
+            let mut share = [1.0];
+            open(&mut share, gate);
+            row.iter_mut().for_each(|x| *x *= share[0]);
+        });
         Ok(())
     }
 
@@ -274,6 +298,17 @@ impl Backend for Cpu {
     fn grouped_attention(&self, query: &GroupedQuery<'_>, out: &mut Tensor) -> Result<()> {
         let Self { kernels, threads, attention: memory, .. } = self;
         attention::grouped(&attention::Machine { kernels, threads, memory }, query, out);
+        Ok(())
+    }
+
+    fn delta_net(
+        &self,
+        query: &DeltaQuery<'_>,
+        before: Before<'_>,
+        to: &mut DeltaState,
+        out: &mut Tensor,
+    ) -> Result<()> {
+        delta::run((self.kernels, &self.threads), query, before, to, out);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Grouped-query attention (arXiv:2305.13245), with biases, and norms of queries and keys, where the model has them.
 
-use backend::{Backend, GroupedQuery, Heads, Tensor, Weight};
+use backend::{Backend, GroupedQuery, Heads, Opening, Tensor, Weight};
 use base::{LayerId, Result};
 use spec::{Gqa, HeadNorm};
 
@@ -25,7 +25,7 @@ impl GroupedAttention {
     pub(crate) fn forward(&self, layer: LayerId, x: &Tensor, step: &mut Step<'_, '_>) -> Result<Tensor> {
         let (gqa, backend) = (&self.gqa, step.backend);
         let heads = |count| Heads { count, width: gqa.head, offset: 0 };
-        let mut q = self.query.forward(x, backend)?;
+        let (mut q, gate) = self.queries(x, backend)?;
         let mut k = self.key.forward(x, backend)?;
         let v = self.value.forward(x, backend)?;
         if let Some([of_query, of_key]) = &self.norms {
@@ -51,7 +51,26 @@ impl GroupedAttention {
                 &mut out,
             )?;
         }
+        if let Some(gate) = &gate {
+            backend.gate(&mut out, gate, Opening::Sigmoid)?;
+        }
         self.out.forward(&out, backend)
+    }
+
+    /// Queries, and their gates where there are any, which come head by head behind them: `[tokens, heads * head]`.
+    fn queries(&self, x: &Tensor, backend: &dyn Backend) -> Result<(Tensor, Option<Tensor>)> {
+        let joint = self.query.forward(x, backend)?;
+        if !self.gqa.gate {
+            return Ok((joint, None));
+        }
+        let (count, head) = (self.gqa.heads, self.gqa.head);
+        let apart = |offset| -> Result<Tensor> {
+            let mut part = backend.tensor(x.rows, count * head)?;
+            let from = Heads { count, width: 2 * head, offset };
+            backend.copy_heads(&joint, from, &mut part, Heads { count, width: head, offset: 0 }, head)?;
+            Ok(part)
+        };
+        Ok((apart(0)?, Some(apart(head)?)))
     }
 
     fn norm(&self, x: &mut Tensor, count: usize, weight: &Weight, backend: &dyn Backend) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The blocks layers are made of.
 
+mod delta;
 mod dense;
 mod grouped;
 mod latent;
@@ -12,6 +13,7 @@ use base::{LayerId, Result};
 use crate::portion::in_portions;
 use crate::step::Step;
 
+pub(crate) use delta::{Delta, Inputs, Rates};
 pub(crate) use dense::Gated;
 pub(crate) use grouped::GroupedAttention;
 pub(crate) use latent::{LatentAttention, Queries};
@@ -38,6 +40,7 @@ impl Linear {
 pub(crate) enum Mixer {
     Latent(Box<LatentAttention>),
     Grouped(Box<GroupedAttention>),
+    Delta(Box<Delta>),
 }
 
 impl Mixer {
@@ -45,6 +48,7 @@ impl Mixer {
         match self {
             Self::Latent(attention) => attention.forward(layer, x, step),
             Self::Grouped(attention) => attention.forward(layer, x, step),
+            Self::Delta(delta) => delta.forward(layer, x, step),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A mixture of experts, streamed.
 
-use backend::{Backend, Expert, Routing, Tensor, Weight};
+use backend::{Backend, Expert, Opening, Routing, Tensor, Weight};
 use base::{ExpertId, LayerId, Result};
 use experts::Lease;
 use manifest::ExpertMatrix;
@@ -20,6 +20,8 @@ pub(crate) struct Moe {
     pub(crate) gate: Gate,
     /// Of gate, up and down: a row for every routed expert.
     pub(crate) biases: Option<[Weight; 3]>,
+    /// What the shared experts' answer is scaled by the sigmoid of.
+    pub(crate) shared_scale: Option<Weight>,
     /// Gate, up and down of every routed expert, as the files spell them.
     pub(crate) matrices: [ExpertMatrix; 3],
     /// The rows of gate and up take turns in one piece.
@@ -84,6 +86,9 @@ impl Moe {
             Some(shared) => in_portions(x, x.cols, backend, &mut |x| shared.forward(x, backend))?,
             None => backend.tensor(x.rows, x.cols)?,
         };
+        if let Some(scale) = &self.shared_scale {
+            backend.gate(&mut y, &backend.matmul(x, scale)?, Opening::Sigmoid)?;
+        }
         let mut parts = backend.tensor(x.rows * routing.top_k, x.cols)?;
         while let Some(lease) = arrivals.next_ready()? {
             let _expert = timeline.during("expert", lease.expert.0);

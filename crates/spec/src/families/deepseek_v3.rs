@@ -228,6 +228,7 @@ impl Shape {
             vocab: self.vocab,
             hidden: self.hidden,
             norm_eps: self.norm_eps,
+            norm_offset: 0.0,
             context: self.context,
             tied_head: self.tied_head,
             mtp_layers: self.mtp_layers,

@@ -4,6 +4,7 @@ mod tables;
 mod rotation;
 mod routing;
 mod grouped;
+mod delta;
 mod deepseek_v3;
 mod glm4_moe;
 mod gpt_oss;
@@ -11,7 +12,10 @@ mod llama;
 mod minimax_m2;
 mod olmoe;
 mod qwen3;
+mod qwen3_5;
+mod qwen3_5_moe;
 mod qwen3_moe;
+mod qwen3_next;
 
 use base::{Error, Quoted, Result};
 
@@ -34,7 +38,7 @@ pub struct Family {
     pub read_gguf: fn(Config<'_>, Shapes<'_>) -> Result<ModelSpec>,
     /// Names in safetensors.
     pub names: &'static [Table],
-    /// What may precede all names in safetensors.
+    /// What may stand before all names in safetensors, or within.
     pub prefix: &'static str,
     /// Names in GGUF.
     pub gguf_names: &'static [Table],
@@ -50,6 +54,9 @@ pub const ALL: &[&Family] = &[
     &deepseek_v3::FAMILY,
     &qwen3_moe::FAMILY,
     &qwen3::FAMILY,
+    &qwen3_5_moe::FAMILY,
+    &qwen3_5::FAMILY,
+    &qwen3_next::FAMILY,
     &llama::FAMILY,
     &olmoe::FAMILY,
     &gpt_oss::FAMILY,

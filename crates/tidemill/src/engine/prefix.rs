@@ -6,14 +6,17 @@ use base::{ExpertId, LayerId, Result, TokenId};
 use kv::KvCache;
 
 use super::Engine;
-use crate::sequence::{Request, SequenceId};
+use crate::sequence::{Request, Sequence, SequenceId};
 
 impl Engine {
     /// The sequence, under way or finished, of whose beginning most can serve a prompt of `tokens`, and how many of its
     /// tokens that are. Of equal ones, the latest.
     pub fn likest(&self, tokens: &[TokenId]) -> Option<(SequenceId, usize)> {
-        let shared = |id: &SequenceId| Some((*id, shared(self.computed(*id)?, tokens)));
-        self.sequences.keys().filter_map(shared).max_by_key(|(id, shared)| (*shared, *id))
+        let shared = |(id, sequence): (&SequenceId, &Sequence)| {
+            let kept = &sequence.tokens[..sequence.kv.len()];
+            (*id, sequence.kv.keepable(shared(kept, tokens)))
+        };
+        self.sequences.iter().map(shared).max_by_key(|(id, shared)| (*shared, *id))
     }
 
     /// The tokens of a sequence whose attention state is kept.
@@ -21,9 +24,12 @@ impl Engine {
         self.sequences.get(&id).map(|sequence| &sequence.tokens[..sequence.kv.len()])
     }
 
-    /// Tokens of the context that no sequence holds.
+    /// Tokens of the context that no sequence holds; none when there is no room for another state.
     pub fn room(&self) -> usize {
-        self.plan.context.saturating_sub(self.kept())
+        match self.check_state(0) {
+            Ok(()) => self.plan.context.saturating_sub(self.kept()),
+            Err(_) => 0,
+        }
     }
 
     /// Tokens of the context that a sequence holds.
