@@ -110,6 +110,7 @@ impl Queues {
     }
 
     /// [`Queues::wait`] for a lane that does not.
+    #[cfg(target_os = "linux")]
     pub fn next(&self, drive: usize) -> Next {
         self.drives[drive].state().next()
     }

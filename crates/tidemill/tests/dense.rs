@@ -30,3 +30,31 @@ fn what_does_not_fit_is_streamed_and_what_fits_is_not() {
     let error = MemoryPlan::new(&manifest, &demand(tight.minimum - 1)).unwrap_err();
     assert!(error.to_string().contains("at least"), "{error}");
 }
+
+#[test]
+fn an_answer_is_the_same_whether_networks_are_resident_or_streamed_from_the_drive() {
+    use std::ops::ControlFlow;
+    use tidemill::{Engine, Opened, Options, Request};
+
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/llama/plain/model.gguf");
+    let options = Options { context: Some(64), threads: Some(1), ..Options::default() };
+    let mut answers = Vec::new();
+    for streams_dense in [false, true] {
+        let opened = Opened::read(path.as_ref()).unwrap();
+        let plan = MemoryPlan { streams_dense, ..opened.plan(&options).unwrap() };
+        let network = opened.traffic(&plan).experts_per_token.div_ceil(2).next_multiple_of(4096) + 8192;
+        let plan = MemoryPlan { pool: network, guesses: 2 * network, ..plan };
+        let mut engine = Engine::load(opened, plan, &options, &mut |_, _| {}).unwrap();
+        let mut said = Vec::new();
+        let request = Request { tokens: vec![5, 9, 2], max_tokens: 12, ..Request::default() };
+        engine
+            .generate(request, &mut |token| {
+                said.push(token);
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        assert_eq!(engine.pool_stats().bytes_read > 0, streams_dense);
+        answers.push(said);
+    }
+    assert_eq!(answers[0], answers[1]);
+}
