@@ -42,6 +42,14 @@ fn conversations_look_as_jinja2_renders_them() {
     }
 }
 
+#[test]
+fn no_tools_are_no_list() {
+    let source = "<|im_start|>{% if tools is iterable and tools | length > 0 %}tools{% endif %}{{ messages is iterable }}";
+    let template = ChatTemplate::new(source, &tokenizer("qwen2")).unwrap();
+    let rendered = template.render(&[Message::user("a")], &ChatOptions::default()).unwrap();
+    assert_eq!(rendered.text().to_lowercase(), "<|im_start|>true");
+}
+
 fn message(value: &Value) -> Message {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     let call = |call: &Value| ToolCall {

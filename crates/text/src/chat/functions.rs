@@ -19,6 +19,8 @@ pub(super) fn install(environment: &mut Environment<'_>, stand_ins: Arc<StandIns
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
     environment.add_function("strftime_now", move |format: &str| strftime(format, now));
+    // Nothing is no list in Python; templates ask so before they count tools.
+    environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
     environment.add_filter("tojson", move |value: &Value, indent: Option<Value>, options: Kwargs| {
         let style = style(indent, &options)?;
         Ok::<_, Error>(style.dump(&plain(value, 0)?, &stand_ins))
