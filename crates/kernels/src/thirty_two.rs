@@ -31,6 +31,15 @@ pub(crate) trait ThirtyTwo: Copy {
     /// 16 bytes may be read at `at`.
     unsafe fn nibbles_in_order(at: *const u8) -> Self;
 
+    /// The bytes of four words, the lowest of each first.
+    fn of_words(words: [u64; 4]) -> Self;
+
+    /// Sums, less 256 where they do not fit a byte.
+    fn plus(self, other: Self) -> Self;
+
+    /// These as signed bytes, less than zero where `minus` is all ones.
+    fn negative(self, minus: Self) -> Self;
+
     /// The bits that both have.
     fn and(self, other: Self) -> Self;
 

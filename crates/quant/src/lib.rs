@@ -13,7 +13,7 @@ mod strip;
 
 pub mod codebook;
 pub mod grids;
-mod signs;
+pub mod signs;
 
 mod fp8;
 mod int4_g32;

@@ -13,7 +13,7 @@ const EVEN: [u8; 128] = {
 
 /// The sign byte of a seven-bit index.
 #[inline(always)]
-pub(crate) fn even(index: usize) -> u8 {
+pub fn even(index: usize) -> u8 {
     EVEN[index & 127]
 }
 

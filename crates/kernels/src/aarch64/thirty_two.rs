@@ -52,6 +52,31 @@ impl ThirtyTwo for Bytes {
     }
 
     #[inline(always)]
+    fn of_words([a, b, c, d]: [u64; 4]) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            let (a, b) = (vcreate_u8(a), vcreate_u8(b));
+            let (c, d) = (vcreate_u8(c), vcreate_u8(d));
+            Self(vcombine_u8(a, b), vcombine_u8(c, d))
+        }
+    }
+
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        // SAFETY: as above.
+        unsafe { Self(vaddq_u8(self.0, other.0), vaddq_u8(self.1, other.1)) }
+    }
+
+    #[inline(always)]
+    fn negative(self, minus: Self) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            let (low, high) = (veorq_u8(self.0, minus.0), veorq_u8(self.1, minus.1));
+            Self(vsubq_u8(low, minus.0), vsubq_u8(high, minus.1))
+        }
+    }
+
+    #[inline(always)]
     fn and(self, other: Self) -> Self {
         // SAFETY: as above.
         unsafe { Self(vandq_u8(self.0, other.0), vandq_u8(self.1, other.1)) }

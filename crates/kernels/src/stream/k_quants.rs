@@ -1,6 +1,6 @@
 //! Q4_K, Q5_K and Q6_K: a block is a strip.
 
-use super::unpack::{Codes, Factors, Place, Unpack, eight_bytes};
+use super::unpack::{Codes, Factors, Place, Unpack, eight_bytes, word};
 use crate::thirty_two::{Eight, ThirtyTwo};
 
 pub(super) struct Q4K;
@@ -103,8 +103,7 @@ fn halves<V: ThirtyTwo>(bytes: V) -> [V; 2] {
 unsafe fn scales_and_minima<V: ThirtyTwo>(at: Place) -> Factors<V> {
     // SAFETY: the caller's promise.
     unsafe {
-        let word = |i: usize| u32::from_le(at.values.add(4 + 4 * i).cast::<u32>().read_unaligned());
-        let [a, b, c] = [word(0), word(1), word(2)];
+        let (a, b, c) = (word(at.values.add(4)), word(at.values.add(8)), word(at.values.add(12)));
         let steps = joined(a & 0x3f3f_3f3f, c & 0x0f0f_0f0f | (a >> 6 & 0x0303_0303) << 4);
         let minima = joined(b & 0x3f3f_3f3f, c >> 4 & 0x0f0f_0f0f | (b >> 6 & 0x0303_0303) << 4);
         Factors::with_minima(

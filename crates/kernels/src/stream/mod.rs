@@ -5,6 +5,7 @@
 
 mod unpack;
 
+mod grids;
 mod k_quants;
 mod nibbles;
 mod pairs;
@@ -67,6 +68,13 @@ pub(crate) unsafe fn dot<V: ThirtyTwo>(
         Iq4Nl => tables::Iq4Nl,
         Iq4Xs => tables::Iq4Xs,
         Mxfp4 => tables::Mxfp4,
+        Iq1S => grids::Iq1S,
+        Iq1M => grids::Iq1M,
+        Iq2Xxs => grids::Iq2Xxs,
+        Iq2Xs => grids::Iq2Xs,
+        Iq2S => grids::Iq2S,
+        Iq3Xxs => grids::Iq3Xxs,
+        Iq3S => grids::Iq3S,
         Mxfp4G32 => tables::Mxfp4G32,
     )
 }

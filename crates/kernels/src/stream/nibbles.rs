@@ -1,6 +1,6 @@
 //! Formats of nibbles, some with a fifth bit: Q4_0, Q4_1, Q5_0, Q5_1 and INT4_G32.
 
-use super::unpack::{Codes, Factors, Place, Unpack};
+use super::unpack::{Codes, Factors, Place, Unpack, word};
 use crate::thirty_two::{Eight, ThirtyTwo};
 
 pub(super) struct Q4_0;
@@ -126,10 +126,7 @@ pub(super) unsafe fn nibbles_in_order<V: ThirtyTwo>(at: Place, quarter: usize) -
 #[inline(always)]
 unsafe fn fives<V: ThirtyTwo>(at: *const u8) -> V {
     // SAFETY: the caller's promise.
-    unsafe {
-        let fifths = u32::from_le(at.cast::<u32>().read_unaligned());
-        V::nibbles(at.add(4)).or(V::of_bits(fifths).and(V::splat(16)))
-    }
+    unsafe { V::nibbles(at.add(4)).or(V::of_bits(word(at)).and(V::splat(16))) }
 }
 
 /// The steps of eight blocks of `BYTES`, and what lies behind each, negated, as a minimum is taken off.

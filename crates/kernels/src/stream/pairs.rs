@@ -1,6 +1,6 @@
 //! Formats of 64 bytes of bit pairs: Q2_K, Q3_K and TQ2_0. Each 32 bytes are 128 columns, run t of 32 in pair t.
 
-use super::unpack::{Codes, Factors, Place, Unpack, eight_bytes};
+use super::unpack::{Codes, Factors, Place, Unpack, eight_bytes, word};
 use crate::thirty_two::{Eight, ThirtyTwo};
 
 pub(super) struct Q2K;
@@ -66,7 +66,7 @@ impl Unpack for Q3K {
         // SAFETY: the caller's promise; twelve bytes of six-bit steps and a half end the block.
         unsafe {
             let low = eight_bytes(at.values.add(96));
-            let upper = u64::from(u32::from_le(at.values.add(104).cast::<u32>().read_unaligned()));
+            let upper = u64::from(word(at.values.add(104)));
             let d = V::Floats::of_half(at.values.add(108));
             Factors::sixteen([d.times(steps(low, upper)), d.times(steps(low >> 4, upper >> 4))])
         }

@@ -1,6 +1,6 @@
 //! Formats whose codes lie as they are: the bytes of Q8_0, and the signs of Q1_0.
 
-use super::unpack::{Codes, Factors, Place, Unpack};
+use super::unpack::{Codes, Factors, Place, Unpack, word};
 use crate::thirty_two::{Eight, ThirtyTwo};
 
 pub(super) struct Q8_0;
@@ -35,8 +35,8 @@ impl Unpack for Q1_0 {
     unsafe fn codes<V: ThirtyTwo>(at: Place, quarter: usize) -> [V; 2] {
         // SAFETY: the caller's promise; each of the strip's two blocks has 16 bytes of bits behind its step.
         unsafe {
-            let at = at.values.add(quarter / 2 * 18 + 2 + quarter % 2 * 8).cast::<u32>();
-            [signs(at), signs(at.add(1))]
+            let at = at.values.add(quarter / 2 * 18 + 2 + quarter % 2 * 8);
+            [signs(at), signs(at.add(4))]
         }
     }
 
@@ -49,8 +49,7 @@ impl Unpack for Q1_0 {
 
 /// 2 for each bit of a word.
 #[inline(always)]
-unsafe fn signs<V: ThirtyTwo>(at: *const u32) -> V {
+unsafe fn signs<V: ThirtyTwo>(at: *const u8) -> V {
     // SAFETY: the caller's promise.
-    let bits = u32::from_le(unsafe { at.read_unaligned() });
-    V::of_bits(bits).and(V::splat(2))
+    V::of_bits(unsafe { word(at) }).and(V::splat(2))
 }

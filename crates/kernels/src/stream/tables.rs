@@ -3,7 +3,7 @@
 use quant::codebook::{E2M1, IQ4};
 
 use super::nibbles::{Q4_0, nibbles_in_order};
-use super::unpack::{Codes, Factors, Place, Unpack, eight_bytes};
+use super::unpack::{Codes, Factors, Place, Unpack, eight_bytes, nibbles_of, two_bytes, word};
 use crate::thirty_two::{Eight, ThirtyTwo};
 
 pub(super) struct Iq4Nl;
@@ -56,15 +56,12 @@ impl Unpack for Iq4Xs {
     unsafe fn factors<V: ThirtyTwo>(at: Place) -> Factors<V> {
         // SAFETY: the caller's promise; a half, eight pairs of bits and eight nibbles begin the block.
         unsafe {
-            let upper = u64::from(u16::from_le(at.values.add(2).cast::<u16>().read_unaligned()));
-            let low = u64::from(u32::from_le(at.values.add(4).cast::<u32>().read_unaligned()));
-            // Pairs and nibbles, a byte each.
+            let upper = u64::from(two_bytes(at.values.add(2)));
+            let low = nibbles_of(word(at.values.add(4)));
+            // Pairs, a byte each.
             let upper = (upper | upper << 24) & 0x0000_00ff_0000_00ff;
             let upper = (upper | upper << 12) & 0x000f_000f_000f_000f;
             let upper = (upper | upper << 6) & 0x0303_0303_0303_0303;
-            let low = (low | low << 16) & 0x0000_ffff_0000_ffff;
-            let low = (low | low << 8) & 0x00ff_00ff_00ff_00ff;
-            let low = (low | low << 4) & 0x0f0f_0f0f_0f0f_0f0f;
             let steps = V::Floats::of_bytes(low | upper << 4).plus(V::Floats::splat(-32.0));
             Factors::eight(V::Floats::of_half(at.values).times(steps))
         }

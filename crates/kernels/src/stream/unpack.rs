@@ -117,3 +117,32 @@ pub(super) unsafe fn eight_bytes(at: *const u8) -> u64 {
     // SAFETY: the caller's promise.
     u64::from_le(unsafe { at.cast::<u64>().read_unaligned() })
 }
+
+/// Four bytes as a word.
+///
+/// # Safety
+/// As for [`eight_bytes`].
+#[inline(always)]
+pub(super) unsafe fn word(at: *const u8) -> u32 {
+    // SAFETY: the caller's promise.
+    u32::from_le(unsafe { at.cast::<u32>().read_unaligned() })
+}
+
+/// Two bytes as a number.
+///
+/// # Safety
+/// As for [`eight_bytes`].
+#[inline(always)]
+pub(super) unsafe fn two_bytes(at: *const u8) -> u16 {
+    // SAFETY: the caller's promise.
+    u16::from_le(unsafe { at.cast::<u16>().read_unaligned() })
+}
+
+/// The eight nibbles of a word, a byte each, the lowest first.
+#[inline(always)]
+pub(super) fn nibbles_of(word: u32) -> u64 {
+    let word = u64::from(word);
+    let word = (word | word << 16) & 0x0000_ffff_0000_ffff;
+    let word = (word | word << 8) & 0x00ff_00ff_00ff_00ff;
+    (word | word << 4) & 0x0f0f_0f0f_0f0f_0f0f
+}

@@ -53,6 +53,24 @@ impl<const VNNI: bool> ThirtyTwo for Bytes<VNNI> {
     }
 
     #[inline(always)]
+    fn of_words([a, b, c, d]: [u64; 4]) -> Self {
+        // SAFETY: as above.
+        Self(unsafe { _mm256_setr_epi64x(a as i64, b as i64, c as i64, d as i64) })
+    }
+
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        // SAFETY: as above.
+        Self(unsafe { _mm256_add_epi8(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn negative(self, minus: Self) -> Self {
+        // SAFETY: as above.
+        Self(unsafe { _mm256_sub_epi8(_mm256_xor_si256(self.0, minus.0), minus.0) })
+    }
+
+    #[inline(always)]
     fn and(self, other: Self) -> Self {
         // SAFETY: as above.
         Self(unsafe { _mm256_and_si256(self.0, other.0) })

@@ -8,11 +8,13 @@ mod unpack;
 
 mod int4_g32;
 mod k_scales;
+mod fives;
 mod q4_0;
 mod q4_k;
 mod q5_k;
 mod q6_k;
 mod q8_0;
+mod tq1_0;
 
 mod bit_pairs;
 mod bits;
@@ -42,6 +44,10 @@ macro_rules! with_unpack {
         match $quant {
             Quant::Q4_0 => $work::<q4_0::Q4_0>($($argument),*),
             Quant::Q8_0 => $work::<q8_0::Q8_0>($($argument),*),
+            Quant::Q4_1 => $work::<fives::Q4_1>($($argument),*),
+            Quant::Q5_0 => $work::<fives::Q5_0>($($argument),*),
+            Quant::Q5_1 => $work::<fives::Q5_1>($($argument),*),
+            Quant::Tq1_0 => $work::<tq1_0::Tq1_0>($($argument),*),
             Quant::Q4K => $work::<q4_k::Q4K>($($argument),*),
             Quant::Q5K => $work::<q5_k::Q5K>($($argument),*),
             Quant::Q6K => $work::<q6_k::Q6K>($($argument),*),

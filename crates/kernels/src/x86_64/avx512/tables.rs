@@ -8,7 +8,7 @@ use quant::{Quant, Row};
 use super::bit_pairs::half;
 use super::int4_g32::Int4G32;
 use super::q4_0::Q4_0;
-use super::unpack::{Unpack, Unpacked, strip_of};
+use super::unpack::{Unpack, Unpacked, strip_of, two_blocks};
 
 pub(super) struct Iq4Nl;
 pub(super) struct Iq4Xs;
@@ -88,18 +88,17 @@ impl Unpack for Mxfp4 {
         // SAFETY: the caller's promise; all loads lie within the strip's 136 bytes.
         unsafe {
             let at = strip_of::<136>(row, index);
-            let pair = _mm512_loadu_si512(PAIR.as_ptr().cast());
-            let shifts = _mm512_setr_epi64(0, 0, FOUR, FOUR, 0, 0, FOUR, FOUR);
-            let codes = |i: usize| {
-                let bytes = _mm512_maskz_loadu_epi8((1 << 34) - 1, at.add(34 * i).cast());
-                let nibbles = _mm512_srlv_epi16(_mm512_permutexvar_epi8(pair, bytes), shifts);
-                _mm512_and_si512(nibbles, _mm512_set1_epi8(15))
-            };
+            let codes = [
+                two_blocks::<17, 1>(at),
+                two_blocks::<17, 1>(at.add(34)),
+                two_blocks::<17, 1>(at.add(68)),
+                two_blocks::<17, 1>(at.add(102)),
+            ];
             let (low, high) = (_mm512_loadu_si512(at.cast()), _mm512_loadu_si512(at.add(64).cast()));
             let places = _mm_setr_epi8(0, 17, 34, 51, 68, 85, 102, 119, 0, 0, 0, 0, 0, 0, 0, 0);
             let scales = _mm512_permutex2var_epi8(low, _mm512_castsi128_si512(places), high);
             Unpacked {
-                codes: look_up(&UNSIGNED_E2M1, [codes(0), codes(1), codes(2), codes(3)]),
+                codes: look_up(&UNSIGNED_E2M1, codes),
                 scales: half_e8m0(_mm512_castsi512_si128(scales)),
                 minima: _mm512_setzero_ps(),
             }
@@ -125,17 +124,6 @@ impl Unpack for Mxfp4G32 {
         }
     }
 }
-
-/// Where the nibbles of two blocks of MXFP4 lie in 34 bytes, each block twice: for its low and for its high halves.
-const PAIR: [u8; 64] = {
-    let mut at = [0; 64];
-    let mut i = 0;
-    while i < 64 {
-        at[i] = (i / 32 * 17 + 1 + i % 16) as u8;
-        i += 1;
-    }
-    at
-};
 
 /// A shift by 4 in each of four 16-bit lanes.
 const FOUR: i64 = 0x0004_0004_0004_0004;

@@ -114,6 +114,40 @@ pub(super) unsafe fn strip_of<const BYTES: usize>(row: Row<'_>, index: usize) ->
     unsafe { row.values.as_ptr().add(index * BYTES) }
 }
 
+/// Where the nibbles of two blocks of `BLOCK` bytes lie, `FIRST` bytes into each; each block twice: for its low and for
+/// its high halves.
+struct Pair<const BLOCK: usize, const FIRST: usize>;
+
+impl<const BLOCK: usize, const FIRST: usize> Pair<BLOCK, FIRST> {
+    const PLACES: [u8; 64] = {
+        let mut at = [0; 64];
+        let mut i = 0;
+        while i < 64 {
+            at[i] = (i / 32 * BLOCK + FIRST + i % 16) as u8;
+            i += 1;
+        }
+        at
+    };
+}
+
+/// The nibbles of two blocks of `BLOCK` bytes, of each the low halves of 16 bytes, from `FIRST` on, then the high ones.
+///
+/// # Safety
+/// The CPU has the instruction set of this folder; two blocks lie at `at`, of together less than 64 bytes.
+#[inline(always)]
+pub(super) unsafe fn two_blocks<const BLOCK: usize, const FIRST: usize>(at: *const u8) -> __m512i {
+    const FOUR: i64 = 0x0004_0004_0004_0004;
+    const { assert!(BLOCK < 32) };
+    // SAFETY: the caller's promise.
+    unsafe {
+        let places = _mm512_loadu_si512(Pair::<BLOCK, FIRST>::PLACES.as_ptr().cast());
+        let shifts = _mm512_setr_epi64(0, 0, FOUR, FOUR, 0, 0, FOUR, FOUR);
+        let bytes = _mm512_maskz_loadu_epi8((1 << (2 * BLOCK)) - 1, at.cast());
+        let nibbles = _mm512_srlv_epi16(_mm512_permutexvar_epi8(places, bytes), shifts);
+        _mm512_and_si512(nibbles, _mm512_set1_epi8(15))
+    }
+}
+
 /// 32 bytes at `at` as 64 nibbles: the low halves, then the high ones.
 ///
 /// # Safety
