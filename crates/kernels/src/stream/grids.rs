@@ -297,8 +297,14 @@ fn bytes_of(entry: &[i8; 8]) -> u64 {
 /// Two entries of four as a word.
 #[inline(always)]
 fn fours(first: &[i8; 4], second: &[i8; 4]) -> u64 {
-    let [first, second] = [first, second].map(|four| u32::from_le_bytes(four.map(|value| value as u8)));
-    u64::from(first) | u64::from(second) << 32
+    u64::from(four(first)) | u64::from(four(second)) << 32
+}
+
+/// An entry as a word. Read as one: byte by byte it takes twice the time.
+#[inline(always)]
+fn four(entry: &[i8; 4]) -> u32 {
+    // SAFETY: the four bytes of the entry.
+    unsafe { word(entry.as_ptr().cast()) }
 }
 
 /// The bytes of signs of a word's four seven-bit indices.
