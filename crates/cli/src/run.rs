@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use base::{Error, Result, TokenId};
-use text::Message;
+use base::{Error, Result};
+use text::{ChatOptions, Message};
 use tidemill::{Opened, demo};
 
 use crate::args::{RunArgs, Stats, TraceArgs};
 use crate::models::{self, DEMO};
 use crate::recorder::Recorder;
-use crate::session::{self, Ask, Voice, answer};
+use crate::session::{self, Ask, Piece, Voice, answer};
+use crate::speaker::Speaker;
 use crate::summary::Summary;
 use crate::terminal;
 
@@ -37,37 +38,39 @@ fn run_and_record(args: &RunArgs, out: Option<&Path>) -> Result<()> {
     let opened = Opened::read(&models::resolve(&model)?)?;
     let voice = Voice::of(&opened)?;
     let sampling = args.sampling.sampling(opened.checkpoint.generation_config.as_ref())?;
-    let tokens = tokens(&voice, &prompt)?;
+    let asked = asked(&voice, &prompt)?;
+    let tokens = asked.tokens.len();
 
     let mut options = args.engine.options();
     let limit = opened.manifest.spec.context;
     let room = options.context.unwrap_or(limit).min(limit);
-    if tokens.len() >= room {
-        let error = format!("the prompt has {} tokens, and the context is {room}", tokens.len());
+    if tokens >= room {
+        let error = format!("the prompt has {tokens} tokens, and the context is {room}");
         return Err(Error::input(error).within(&model));
     }
-    opened.check_tokens(&tokens)?;
+    opened.check_tokens(&asked.tokens)?;
     if args.max_tokens == 0 {
         return Err(Error::input("0 tokens to generate"));
     }
-    let wanted = tokens.len().saturating_add(args.max_tokens).min(limit);
+    let wanted = tokens.saturating_add(args.max_tokens).min(limit);
     options.context = options.context.or(Some(wanted));
-    options.prompt = Some(tokens.len());
+    options.prompt = Some(tokens);
     let plan = opened.plan(&options)?;
     let mut engine = models::load(opened, plan, &options, quiet)?;
     models::interrupt(&engine)?;
 
     let recorder =
         out.map(|out| Recorder::start(out, &model, &mut engine, &options.expert_policy)).transpose()?;
-    let mut summary = Summary::start(&engine, &sampling, tokens.len());
+    let mut summary = Summary::start(&engine, &sampling, tokens);
     if let Prompt::Raw(text) = &prompt
         && !quiet
     {
         terminal::answer(text)?;
     }
-    let max_tokens = args.max_tokens.min(plan.context.saturating_sub(tokens.len()));
-    let ask = Ask { tokens, max_tokens, sampling, resume: None, quiet };
-    let print = &mut |piece: &str| if args.json { Ok(()) } else { terminal::answer(piece) };
+    let max_tokens = args.max_tokens.min(plan.context.saturating_sub(tokens));
+    let ask = Ask { prompt: asked, max_tokens, sampling, resume: None, quiet };
+    let mut speaker = Speaker::plain(!quiet);
+    let print = &mut |piece: Piece<'_>| if args.json { Ok(()) } else { speaker.say(piece) };
     let answer = answer(&mut engine, &voice, ask, print)?;
     summary.end(&engine, &answer);
     if let Some(recorder) = recorder {
@@ -118,9 +121,11 @@ fn what(args: &RunArgs) -> Result<(String, Prompt)> {
     Ok((model, prompt))
 }
 
-fn tokens(voice: &Voice, prompt: &Prompt) -> Result<Vec<TokenId>> {
+fn asked(voice: &Voice, prompt: &Prompt) -> Result<session::Prompt> {
     match prompt {
-        Prompt::Chat(text) if voice.template.is_some() => voice.conversation(&[Message::new("user", text)]),
+        Prompt::Chat(text) if voice.template.is_some() => {
+            voice.conversation(&[Message::new("user", text)], &ChatOptions::default())
+        }
         Prompt::Chat(text) | Prompt::Raw(text) => voice.raw(text),
     }
 }

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::io::Read;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base::{Error, Kind, Result, TokenId};
 use indicatif::ProgressBar;
-use text::{ChatOptions, ChatTemplate, Detokenizer, Message, Tokenizer};
+use text::{
+    AnswerEvent, AnswerOptions, AnswerReader, AnswerSyntax, ChatOptions, ChatTemplate, Message, Tokenizer,
+};
 use tidemill::{Engine, Event, Finish, Opened, Request, Sampling, SequenceId};
 
 use crate::terminal::{TOKENS, progress};
@@ -20,9 +24,15 @@ pub fn stdin() -> Result<String> {
 /// How a model reads and writes.
 pub struct Voice {
     /// Text to tokens and back.
-    pub tokenizer: Tokenizer,
+    pub tokenizer: Arc<Tokenizer>,
     /// `None` for a model without one.
     pub template: Option<ChatTemplate>,
+}
+
+/// A prompt, and how the answer to it is read.
+pub struct Prompt {
+    pub tokens: Vec<TokenId>,
+    pub reading: AnswerOptions,
 }
 
 impl Voice {
@@ -30,21 +40,25 @@ impl Voice {
     pub fn of(opened: &Opened) -> Result<Self> {
         let tokenizer = opened.tokenizer()?;
         let template = opened.chat_template(&tokenizer)?;
-        Ok(Self { tokenizer, template })
+        Ok(Self { tokenizer: Arc::new(tokenizer), template })
     }
 
     /// A conversation as the model wants it, ready for its answer.
-    pub fn conversation(&self, messages: &[Message]) -> Result<Vec<TokenId>> {
+    pub fn conversation(&self, messages: &[Message], options: &ChatOptions) -> Result<Prompt> {
         let Some(template) = &self.template else {
             let error = Error::unsupported("this model has no chat template");
             return Err(error.hint("tidemill run MODEL PROMPT --raw"));
         };
-        self.tokenizer.encode_rendered(&template.render(messages, &ChatOptions::default())?)
+        let rendered = template.render(messages, options)?;
+        let syntax = AnswerSyntax::of(template);
+        let within_reasoning = syntax.opens_reasoning(&rendered);
+        let reading = AnswerOptions { syntax, within_reasoning, ..AnswerOptions::default() };
+        Ok(Prompt { tokens: self.tokenizer.encode_rendered(&rendered)?, reading })
     }
 
     /// A text to be continued as it is.
-    pub fn raw(&self, text: &str) -> Result<Vec<TokenId>> {
-        self.tokenizer.encode_prompt(text)
+    pub fn raw(&self, text: &str) -> Result<Prompt> {
+        Ok(Prompt { tokens: self.tokenizer.encode_prompt(text)?, reading: AnswerOptions::default() })
     }
 
     /// Tokens that end an answer.
@@ -59,18 +73,29 @@ pub struct Answer {
     pub sequence: SequenceId,
     /// What was said.
     pub text: String,
+    /// What was thought before.
+    pub reasoning: String,
     /// Its tokens.
     pub tokens: Vec<TokenId>,
     /// Why it ended.
     pub finish: Finish,
     /// From the request to the first token.
-    pub first_token: Option<std::time::Duration>,
+    pub first_token: Option<Duration>,
+    /// From the request to the last.
+    pub elapsed: Duration,
+}
+
+/// A piece of an answer.
+#[derive(Clone, Copy)]
+pub enum Piece<'a> {
+    Reasoning(&'a str),
+    Content(&'a str),
 }
 
 /// What to answer, and how.
 pub struct Ask {
     /// The prompt.
-    pub tokens: Vec<TokenId>,
+    pub prompt: Prompt,
     /// Tokens to generate at most.
     pub max_tokens: usize,
     /// How they are chosen.
@@ -87,11 +112,12 @@ pub fn answer(
     engine: &mut Engine,
     voice: &Voice,
     ask: Ask,
-    print: &mut dyn FnMut(&str) -> Result<()>,
+    print: &mut dyn FnMut(Piece<'_>) -> Result<()>,
 ) -> Result<Answer> {
     let bar = progress("reading the prompt", ask.quiet, TOKENS);
+    let reader = AnswerReader::new(Arc::clone(&voice.tokenizer), ask.prompt.reading);
     let request = Request {
-        tokens: ask.tokens,
+        tokens: ask.prompt.tokens,
         max_tokens: ask.max_tokens,
         sampling: ask.sampling,
         stop: voice.stops(),
@@ -105,7 +131,7 @@ pub fn answer(
         shown.set_length(total as u64);
         shown.set_position(done as u64);
     })));
-    let heard = listen(engine, voice, sequence, &bar, print);
+    let heard = listen(engine, reader, sequence, &bar, print);
     engine.on_progress(None);
     bar.finish_and_clear();
     if heard.is_err() {
@@ -117,15 +143,21 @@ pub fn answer(
 /// Steps until the sequence is finished.
 fn listen(
     engine: &mut Engine,
-    voice: &Voice,
+    mut reader: AnswerReader,
     sequence: SequenceId,
     bar: &ProgressBar,
-    print: &mut dyn FnMut(&str) -> Result<()>,
+    print: &mut dyn FnMut(Piece<'_>) -> Result<()>,
 ) -> Result<Answer> {
-    let start = std::time::Instant::now();
-    let (text, tokens) = (String::new(), Vec::new());
-    let mut answer = Answer { sequence, text, tokens, finish: Finish::Cancelled, first_token: None };
-    let mut detokenizer = Detokenizer::new(&voice.tokenizer);
+    let start = Instant::now();
+    let mut answer = Answer {
+        sequence,
+        text: String::new(),
+        reasoning: String::new(),
+        tokens: Vec::new(),
+        finish: Finish::Cancelled,
+        first_token: None,
+        elapsed: Duration::ZERO,
+    };
     let mut finished = false;
     while !finished {
         let events = match engine.step() {
@@ -143,7 +175,7 @@ fn listen(
                 Event::Token { sequence: of, token, .. } if of == sequence => {
                     answer.first_token.get_or_insert(start.elapsed());
                     answer.tokens.push(token);
-                    say(&mut answer.text, &detokenizer.push(token), print)?;
+                    say(&mut answer, reader.push(token), print)?;
                 }
                 Event::Finished { sequence: of, finish } if of == sequence => {
                     answer.finish = finish;
@@ -154,11 +186,30 @@ fn listen(
         }
     }
     bar.finish_and_clear();
-    say(&mut answer.text, &detokenizer.finish(), print)?;
+    say(&mut answer, reader.finish(), print)?;
+    answer.elapsed = start.elapsed();
     Ok(answer)
 }
 
-fn say(text: &mut String, piece: &str, print: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
-    text.push_str(piece);
-    if piece.is_empty() { Ok(()) } else { print(piece) }
+fn say(
+    answer: &mut Answer,
+    events: Vec<AnswerEvent>,
+    print: &mut dyn FnMut(Piece<'_>) -> Result<()>,
+) -> Result<()> {
+    for event in events {
+        match event {
+            AnswerEvent::Reasoning(text) => {
+                answer.reasoning.push_str(&text);
+                print(Piece::Reasoning(&text))?;
+            }
+            AnswerEvent::Content(text) => {
+                answer.text.push_str(&text);
+                print(Piece::Content(&text))?;
+            }
+            // Nobody was offered a tool here; harmony may call one all the same.
+            AnswerEvent::Arguments { piece, .. } => print(Piece::Reasoning(&piece))?,
+            AnswerEvent::CallBegun { .. } | AnswerEvent::CallEnded { .. } => {}
+        }
+    }
+    Ok(())
 }

@@ -23,6 +23,7 @@ pub struct Summary {
 
 struct End {
     text: String,
+    reasoning: String,
     tokens: Vec<u32>,
     first_token: Option<f64>,
     drive_bytes: Option<u64>,
@@ -61,6 +62,7 @@ impl Summary {
             machine::bytes_read_from_drives().zip(self.drive_before).map(|(now, then)| now - then);
         self.end = Some(End {
             text: answer.text.clone(),
+            reasoning: answer.reasoning.clone(),
             tokens: answer.tokens.clone(),
             first_token: answer.first_token.map(|time| time.as_secs_f64()),
             drive_bytes,
@@ -149,6 +151,7 @@ impl Summary {
         let guesses = end.pool.guesses.since(&self.pool_before.guesses);
         json!({
             "text": end.text,
+            "reasoning": end.reasoning,
             "tokens": end.tokens,
             "prompt_tokens": self.prompt_tokens,
             "prefill_seconds": (now.prefill - then.prefill).as_secs_f64(),

@@ -21,6 +21,12 @@ pub fn note(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
+/// Part of a line on stderr, at once.
+pub fn aside(text: &str) {
+    let mut err = io::stderr().lock();
+    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+}
+
 /// What went wrong, and what to type next.
 pub fn complain(error: &Error) {
     note(&format!("error: {error}"));
