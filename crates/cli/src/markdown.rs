@@ -69,9 +69,9 @@ impl Markdown {
     fn waits_for(&self, letter: char) -> bool {
         let longer = format!("{}{letter}", self.waiting);
         if !self.within_line {
-            let may_be = |mark: &&str| mark.starts_with(longer.trim_start_matches(' '));
+            let may_be = |mark: &str| mark.starts_with(longer.trim_start_matches(' '));
             let indented = longer.trim_start_matches(' ').is_empty() && longer.len() < 8;
-            return !self.naming && (indented || LINE_MARKS.iter().any(|mark| may_be(&mark)));
+            return !self.naming && (indented || LINE_MARKS.iter().any(|mark| may_be(mark)));
         }
         !self.block && (longer == "*" || longer == "**" || longer == "`")
     }

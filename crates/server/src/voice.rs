@@ -77,7 +77,7 @@ impl Voice {
     /// The shapes that answers can be held to.
     pub(crate) fn grammars(&self) -> Result<&Grammars, Refusal> {
         let made = self.grammars.get_or_init(|| Grammars::new(self.tokenizer.clone()));
-        made.as_ref().map_err(|error| Refusal::of(error))
+        made.as_ref().map_err(Refusal::of)
     }
 
     /// A text to be continued as it is.
