@@ -31,6 +31,7 @@ pub fn routes(service: Arc<Service>) -> Router {
         .route("/api/heat", get(live::heat))
         .route("/openapi.json", get(openapi::openapi))
         .route("/", get(page::index))
+        .route("/page/{*name}", get(page::file))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(service.clone(), door::enter))
