@@ -14,9 +14,9 @@ mod q4_k;
 mod q5_k;
 mod q6_k;
 mod q8_0;
-mod tq1_0;
 
 mod bit_pairs;
+mod tq1_0;
 mod bits;
 mod eighths;
 mod grids;
