@@ -49,13 +49,15 @@ struct BlockScratch {
 /// Bytes that products of `tokens` tokens keep from one to the next, with rows of up to `cols` columns.
 pub fn codes_scratch_bytes(cols: usize, tokens: usize, threads: usize) -> usize {
     let strips = cols.div_ceil(STRIP);
+    let one_by_one = strips * (tokens.max(2) * size_of::<ActivationStrip>() + threads * size_of::<Strip>());
+    if tokens <= FEW / 2 {
+        return one_by_one;
+    }
     let laid = strips
         * (TILES * tokens.div_ceil(WIDTH) * size_of::<TokenTile>() + TOGETHER * size_of::<ActivationStrip>());
-    // Where there are no tiles, every token is kept as it is, which takes more than in a tile.
-    let tokens = laid.max(tokens.max(2) * strips * size_of::<ActivationStrip>());
     let panel = strips * TILES * size_of::<RowTile>();
     let panels = (SPELLED / panel).clamp(2, 2 * PANELS);
-    tokens + threads * panels * (panel + size_of::<Sums>())
+    one_by_one.max(laid + threads * panels * (panel + size_of::<Sums>()))
 }
 
 /// Whether products with these weights can go by their codes.
