@@ -265,7 +265,7 @@ impl Engine {
         if request.tokens.len() > self.plan.prompt {
             return Err(err_prompt(request.tokens.len(), self.plan.prompt));
         }
-        let limit = self.spec().context;
+        let limit = self.spec().context.min(self.plan.context);
         if request.capacity() > limit {
             return Err(err_context(request, 0, limit));
         }
