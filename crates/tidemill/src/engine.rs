@@ -115,6 +115,7 @@ impl Engine {
         }
         engine._governor =
             Governor::start(engine.pool.bound(), plan.pool, plan.kv + plan.scratch + plan.guesses)?;
+        base::release_code_pages(); // what loads runs no more
         Ok(engine)
     }
 
