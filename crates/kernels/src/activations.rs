@@ -28,7 +28,7 @@ impl Activations {
 pub const STRIP: usize = 256;
 
 /// Magnitudes below this are taken for 0: their inverse would overflow.
-const LEAST: f32 = 1e-30;
+pub(crate) const LEAST: f32 = 1e-30;
 
 /// 256 columns of one token. The columns past the end of a row are zeros.
 #[derive(Clone, Copy, Debug)]
@@ -106,14 +106,7 @@ fn quantize_group(x: &[f32; 32], codes: &mut [i8; 32]) -> f32 {
             taint[i] += x * 0.0;
         }
     }
-    // Folded in halves: one after the other, each would wait for the one before.
-    for half in [8, 4, 2, 1] {
-        for i in 0..half {
-            most[i] = if most[i + half] > most[i] { most[i + half] } else { most[i] };
-            taint[i] += taint[i + half];
-        }
-    }
-    let (most, taint) = (most[0], taint[0]);
+    let (most, taint) = (in_halves(most, larger), in_halves(taint, sum));
     if most <= LEAST {
         codes.fill(0);
         return taint;
@@ -130,22 +123,38 @@ fn quantize_group(x: &[f32; 32], codes: &mut [i8; 32]) -> f32 {
         }
     }
     // The scale that fits these codes best, by least squares: a few thousandths from that of the largest.
-    let fit = in_halves(products) / in_halves(squares);
+    let fit = in_halves(products, sum) / in_halves(squares, sum);
     most / 127.0 * fit + taint
 }
 
 /// 1.5·2²³: adding it to a number within ±127.01 leaves the nearest integer in the low bits, ties to even.
-const ROUND: f32 = 12_582_912.0;
+pub(crate) const ROUND: f32 = 12_582_912.0;
 
-/// The sum of sixteen lanes, folded in halves.
+/// Sixteen lanes folded in halves: one after the other, each would wait for the one before. Each half has its own loop,
+/// since only one of known length is compiled to a few shuffles.
 #[inline(always)]
-fn in_halves(mut lanes: [f32; 16]) -> f32 {
-    for half in [8, 4, 2, 1] {
-        for l in 0..half {
-            lanes[l] += lanes[l + half];
-        }
+fn in_halves(lanes: [f32; 16], with: impl Fn(f32, f32) -> f32) -> f32 {
+    let (mut eight, mut four, mut two) = ([0.0; 8], [0.0; 4], [0.0; 2]);
+    for l in 0..8 {
+        eight[l] = with(lanes[l], lanes[l + 8]);
     }
-    lanes[0]
+    for l in 0..4 {
+        four[l] = with(eight[l], eight[l + 4]);
+    }
+    for l in 0..2 {
+        two[l] = with(four[l], four[l + 2]);
+    }
+    with(two[0], two[1])
+}
+
+#[inline(always)]
+fn sum(a: f32, b: f32) -> f32 {
+    a + b
+}
+
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ pub enum Product {
 
 /// Compiles [`generic`] once more, under `$attribute`, as a module with a table of its own.
 macro_rules! instantiate {
-    ($module:ident, $isa:expr, $lanes:ty, $sixteen:ty, $tall:literal, $tile:literal, $dot_floats:path, $dot_codes:path, $many:expr, $peaks:expr, $(#[$attribute:meta])*) => {
+    ($module:ident, $isa:expr, $lanes:ty, $sixteen:ty, $tall:literal, $tile:literal, $dot_floats:path, $dot_codes:path, $quantize:path, $many:expr, $peaks:expr, $(#[$attribute:meta])*) => {
         mod $module {
             use super::*;
 
@@ -160,7 +160,7 @@ macro_rules! instantiate {
             }
             $(#[$attribute])*
             fn quantize(x: &[f32], out: &mut ActivationStrip) {
-                activations::quantize(x, out);
+                $quantize(x, out);
             }
             $(#[$attribute])*
             unsafe fn accumulate(a: Factors<'_>, b: (&[f32], usize), c: (&mut [f32], usize), size: Size) {
@@ -214,12 +214,14 @@ instantiate!(
     1,
     generic::no_dot_floats,
     integer::dot,
+    activations::quantize,
     Many::OneByOne { spell: integer::spell, dot: integer::dot_spelled },
     None,
 );
 #[cfg(target_arch = "x86_64")]
 instantiate!(
     avx2, Isa::Avx2, x86_64::Avx2, TwoOfAvx2, 1, 3, generic::no_dot_floats, x86_64::avx2::plain::dot_codes,
+    activations::quantize,
     Many::Tiles(x86_64::avx2::plain::TILES),
     Some(Peaks { codes: x86_64::peak::codes_avx2, floats: x86_64::peak::floats_avx2 }),
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -227,6 +229,7 @@ instantiate!(
 #[cfg(target_arch = "x86_64")]
 instantiate!(
     avx_vnni, Isa::AvxVnni, x86_64::Avx2, TwoOfAvx2, 1, 3, generic::no_dot_floats, x86_64::avx2::vnni::dot_codes,
+    activations::quantize,
     Many::Tiles(x86_64::avx2::vnni::TILES),
     Some(Peaks { codes: x86_64::peak::codes_avx_vnni, floats: x86_64::peak::floats_avx2 }),
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -234,6 +237,7 @@ instantiate!(
 #[cfg(target_arch = "x86_64")]
 instantiate!(
     avx512, Isa::Avx512, x86_64::Avx512, OneOfAvx512, 4, 3, x86_64::avx512::dot_floats, x86_64::avx512::dot_codes,
+    x86_64::avx512::quantize,
     Many::Tiles(x86_64::avx512::TILES),
     Some(Peaks { codes: x86_64::peak::codes_avx512, floats: x86_64::peak::floats_avx512 }),
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
@@ -241,6 +245,7 @@ instantiate!(
 #[cfg(target_arch = "aarch64")]
 instantiate!(
     neon, Isa::Neon, aarch64::NeonLanes, aarch64::FourOfNeon, 1, 3, generic::no_dot_floats, aarch64::codes::dot_codes,
+    activations::quantize,
     Many::Tiles(aarch64::codes::TILES),
     Some(Peaks { codes: aarch64::peak::codes, floats: aarch64::peak::floats }),
     #[target_feature(enable = "neon,dotprod")]

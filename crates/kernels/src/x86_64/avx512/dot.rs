@@ -117,9 +117,23 @@ unsafe fn sums_of_sixteen(products: [__m512i; 4]) -> __m512i {
 #[inline(always)]
 unsafe fn fold<U: Unpack>(sum: __m512) -> f32 {
     // SAFETY: the caller's promise.
+    unsafe { if U::SIXTEEN { fold_sixteen(sum) } else { fold_eight(_mm512_castps512_ps256(sum)) } }
+}
+
+/// Sixteen lanes, folded in halves.
+///
+/// # Safety
+/// The CPU has the instruction set of this folder.
+#[inline(always)]
+pub(super) unsafe fn fold_sixteen(sum: __m512) -> f32 {
+    // SAFETY: the caller's promise.
+    unsafe { fold_eight(_mm256_add_ps(_mm512_castps512_ps256(sum), _mm512_extractf32x8_ps::<1>(sum))) }
+}
+
+#[inline(always)]
+unsafe fn fold_eight(eight: __m256) -> f32 {
+    // SAFETY: the caller's promise.
     unsafe {
-        let low = _mm512_castps512_ps256(sum);
-        let eight = if U::SIXTEEN { _mm256_add_ps(low, _mm512_extractf32x8_ps::<1>(sum)) } else { low };
         let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
         let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
         _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))

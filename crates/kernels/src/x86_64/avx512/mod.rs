@@ -26,6 +26,8 @@ mod nvfp4;
 mod dot;
 mod floats;
 
+mod quantize;
+
 mod beside;
 mod spell;
 
@@ -81,6 +83,7 @@ macro_rules! with_unpack {
 }
 
 pub(crate) use floats::dot_floats;
+pub(crate) use quantize::quantize;
 
 use beside::Sixteen;
 use dot::dot;
