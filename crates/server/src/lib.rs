@@ -1,9 +1,9 @@
 //! The engine behind HTTP: the interfaces of OpenAI and Anthropic, for any number of clients at once.
 //!
 //! One thread owns the engine and steps it; everything asynchronous lives in this crate, on one other thread, and talks
-//! to it over channels. A request is read and checked by its interface ([`api`]), becomes an [`ask::Ask`], which
-//! [`service::Service`] renders and hands to the engine's thread ([`engine`]); what comes back is put into words by
-//! [`answers`], and told by the interface again, whole or as server-sent events.
+//! to it over channels. A request is read and checked by its interface (`api`), becomes an `ask::Ask`, which
+//! `service::Service` renders and hands to the engine's thread (`engine`); what comes back is put into words by
+//! `answers`, and told by the interface again, whole or as server-sent events.
 //!
 //! A field of a request that cannot be honoured is refused by name, never ignored.
 #![forbid(unsafe_code)]
