@@ -18,7 +18,10 @@ impl Unpack for Q4K {
         unsafe {
             let at = strip_of::<144>(row, index);
             let (scales, minima) = scales_and_minima(at);
-            Unpacked { codes: std::array::from_fn(|i| nibble_pairs(at.add(16 + 32 * i))), scales, minima }
+            // One by one: a closure may be compiled apart, without the instruction set.
+            let (first, second) = (nibble_pairs(at.add(16)), nibble_pairs(at.add(48)));
+            let codes = [first, second, nibble_pairs(at.add(80)), nibble_pairs(at.add(112))];
+            Unpacked { codes, scales, minima }
         }
     }
 }
