@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -75,7 +75,8 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// `None` on a system without `script`.
+    /// `None` on a system without `script`. The shell that `script` starts is replaced by the program: were it to wait for
+    /// it, Ctrl-C would reach the shell as well, and some (dash) then end as if the program had been interrupted.
     fn open(command_line: &str) -> Option<(Self, PathBuf)> {
         let (mut command, home) = command("script", "terminal");
         let command = command.args(["-q", "-e", "-f", "-c", command_line, "/dev/null"]);
@@ -108,11 +109,18 @@ impl Terminal {
             self.seen.push_str(&String::from_utf8_lossy(&more));
         }
     }
+
+    /// How it ended, and what it showed last.
+    fn ends(mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().unwrap();
+        let last: Vec<u8> = self.shown.iter().flatten().collect();
+        (status, self.seen + &String::from_utf8_lossy(&last))
+    }
 }
 
 #[test]
 fn a_person_edits_pastes_stops_and_leaves() {
-    let line = format!("'{}' chat demo -n 150 --greedy --context 1024", env!("CARGO_BIN_EXE_tidemill"));
+    let line = format!("exec '{}' chat demo -n 150 --greedy --context 1024", env!("CARGO_BIN_EXE_tidemill"));
     let Some((mut terminal, home)) = Terminal::open(&line) else { return };
     terminal.sees(&["/help lists"]);
     terminal.sees(&["> "]);
@@ -136,7 +144,8 @@ fn a_person_edits_pastes_stops_and_leaves() {
     terminal.types(&format!("/save {}\r", file.display()));
     terminal.sees(&["messages, "]);
     terminal.types("/quit\r");
-    assert!(terminal.child.wait().unwrap().success());
+    let (status, last) = terminal.ends();
+    assert!(status.success(), "{status}; at last {last:?}");
 
     let list: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     assert_eq!(list[0]["content"].as_str().unwrap().trim_end(), ASK);
