@@ -112,8 +112,8 @@ pub trait Backend: Send + Sync {
     /// Stores rows of `from` as the rows of `to` that begin at `at`.
     fn store_kv(&self, from: &Tensor, rows: Range<usize>, to: &mut KvRows, at: usize) -> Result<()>;
 
-    /// Copies the first `count` rows, bit for bit, to those of `to`, which has the same precision.
-    fn copy_kv(&self, from: &KvRows, count: usize, to: &mut KvRows) -> Result<()>;
+    /// Copies the rows of these positions, bit for bit, to those of `to`, which has the same precision.
+    fn copy_kv(&self, from: &KvRows, positions: Range<usize>, to: &mut KvRows) -> Result<()>;
 
     /// Rows of the KV cache as bytes, each [`Precision::row_bytes`] long: the same on every device.
     fn kv_bytes(&self, from: &KvRows, rows: Range<usize>) -> Result<Vec<u8>>;

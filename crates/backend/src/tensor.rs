@@ -61,7 +61,8 @@ impl Precision {
     }
 }
 
-/// Rows of the KV cache: `[rows, cols]`, written once each and read by attention.
+/// Rows of the KV cache: `[rows, cols]`, read by attention. A position has the row of its number, counted round: when
+/// there are fewer rows than positions, the latest ones are there.
 pub struct KvRows {
     /// Tokens there is room for.
     pub rows: usize,

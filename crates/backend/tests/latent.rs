@@ -148,7 +148,7 @@ fn rows_of_the_cache_move_bit_for_bit() {
         let scene = Scene::new(Cpu::new(1).unwrap(), *precision);
         let expected = scene.answers(Form::Absorbed, 400..410, 10);
         let mut moved = scene.cpu.kv_rows(CONTEXT + 9, scene.mla.row(), *precision).unwrap();
-        scene.cpu.copy_kv(&scene.kv, 410, &mut moved).unwrap();
+        scene.cpu.copy_kv(&scene.kv, 0..410, &mut moved).unwrap();
         let scene = Scene { kv: moved, ..scene };
         assert_eq!(scene.answers(Form::Absorbed, 400..410, 10), expected, "{precision:?}");
     }

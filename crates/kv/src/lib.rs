@@ -3,9 +3,11 @@
 //! A sequence keeps rows of one precision for each layer, allocated for its whole context when it starts and committed by the system as
 //! it fills. What a mixer keeps of a token is its row: for latent attention the latent row and the rotated key, for
 //! grouped-query attention the key and the value of each of its heads. A recurrent mixer keeps a state of all tokens
-//! together instead, which cannot forget the last of them: a cache with such layers goes back to a mark, or to nothing.
+//! together instead, which cannot forget the last of them, and a layer with a window the rows that it still sees: a cache
+//! with such layers goes back to a mark, or to nothing.
 #![forbid(unsafe_code)]
 
+mod window;
 mod recurrent;
 mod saved;
 
@@ -18,6 +20,7 @@ use recurrent::Recurrent;
 pub use recurrent::{TakeUp, state_bytes};
 pub use saved::saved_bytes;
 use spec::{LayerSpec, Mixer, ModelSpec};
+use window::{Look, Windowed, window};
 
 /// The attention state of one sequence.
 pub struct KvCache {
@@ -32,6 +35,7 @@ pub struct KvCache {
 enum Layer {
     Rows(KvRows),
     State(Box<Recurrent>),
+    Window(Box<Windowed>),
 }
 
 /// A number of tokens that recurrent layers can go back to.
@@ -45,7 +49,8 @@ enum Mark {
 
 /// Bytes a sequence keeps of each token.
 pub fn bytes_per_token(spec: &ModelSpec, precision: Precision) -> u64 {
-    spec.layers.iter().map(|layer| precision.row_bytes(layer.mixer.row()) as u64).sum()
+    let whole = spec.layers.iter().filter(|layer| window(layer, spec).is_none());
+    whole.map(|layer| precision.row_bytes(layer.mixer.row()) as u64).sum()
 }
 
 impl KvCache {
@@ -57,6 +62,10 @@ impl KvCache {
         capacity: usize,
     ) -> Result<Self> {
         let layer = |layer: &LayerSpec| {
+            let row = layer.mixer.row();
+            if let Some(window) = window(layer, spec) {
+                return Ok(Layer::Window(Box::new(Windowed::new(window, row, precision, backend)?)));
+            }
             Ok(match &layer.mixer {
                 Mixer::Delta(net) => Layer::State(Box::new(Recurrent::new(net, backend)?)),
                 mixer => Layer::Rows(backend.kv_rows(capacity, mixer.row(), precision)?),
@@ -75,7 +84,7 @@ impl KvCache {
         for (layer, kept) in spec.layers.iter().zip(&mut self.layers) {
             let Layer::Rows(kept) = kept else { continue };
             let mut roomier = backend.kv_rows(capacity, layer.mixer.row(), self.precision)?;
-            backend.copy_kv(kept, self.len, &mut roomier)?;
+            backend.copy_kv(kept, 0..self.len, &mut roomier)?;
             *kept = roomier;
         }
         self.capacity = capacity;
@@ -94,7 +103,10 @@ impl KvCache {
         let mut fork = Self::new(spec, backend, self.precision, capacity)?;
         for (from, to) in self.layers.iter().zip(&mut fork.layers) {
             match (from, to) {
-                (Layer::Rows(from), Layer::Rows(to)) => backend.copy_kv(from, tokens, to)?,
+                (Layer::Rows(from), Layer::Rows(to)) => backend.copy_kv(from, 0..tokens, to)?,
+                (Layer::Window(from), Layer::Window(to)) => {
+                    backend.copy_kv(from.at(tokens < self.len), from.seen(tokens), to.kept_mut())?;
+                }
                 (Layer::State(from), Layer::State(to)) if tokens > 0 => {
                     to.copy(backend, from.at(tokens < self.len))?;
                 }
@@ -143,6 +155,27 @@ impl KvCache {
         backend.store_kv(from, rows, all, at)
     }
 
+    /// [Writes](Self::write) and lets the tokens look back: `look` is called with stretches of them, in order, and with
+    /// the rows they see.
+    pub fn slide(
+        &mut self,
+        backend: &dyn Backend,
+        layer: usize,
+        (from, rows): (&Tensor, Range<usize>),
+        at: usize,
+        look: Look<'_>,
+    ) -> Result<()> {
+        if let Layer::Rows(_) = &self.layers[layer] {
+            self.write(backend, layer, from, rows.clone(), at)?;
+            return look(rows, self.rows(layer));
+        }
+        assert!(at >= self.len, "what is kept is not written again");
+        self.check_room(at, rows.len())?;
+        let place = (self.len, at, self.until_mark(at, rows.len()));
+        let Layer::Window(ring) = &mut self.layers[layer] else { panic!("layer {layer} keeps no rows") };
+        ring.slide(backend, place, (from, rows), look)
+    }
+
     fn check_room(&self, at: usize, tokens: usize) -> Result<()> {
         if at + tokens <= self.capacity {
             return Ok(());
@@ -178,6 +211,7 @@ impl KvCache {
         self.len += tokens;
         assert!(self.len <= self.capacity, "only what was written is kept");
         self.states().for_each(Recurrent::keep);
+        self.rings().for_each(Windowed::keep);
         if let Mark::Wanted(at) = self.mark
             && at <= self.len
         {
@@ -188,9 +222,8 @@ impl KvCache {
     /// The most tokens, up to this number, that it can go back to: any number of rows; but of a state all that were
     /// taken up, those up to the mark, or none.
     pub fn keepable(&self, tokens: usize) -> usize {
-        let recurrent = self.layers.iter().any(|layer| matches!(layer, Layer::State(_)));
         match self.mark {
-            _ if !recurrent || tokens >= self.len => tokens.min(self.len),
+            _ if self.goes_back_anywhere() || tokens >= self.len => tokens.min(self.len),
             Mark::Made(at) if at <= tokens => at,
             _ => 0,
         }
@@ -202,16 +235,29 @@ impl KvCache {
         if keepable < self.len {
             if self.mark == Mark::Made(keepable) {
                 self.states().for_each(Recurrent::back);
+                self.rings().for_each(Windowed::back);
             }
             self.mark = Mark::None;
         }
         self.len = keepable;
     }
 
+    /// Every layer keeps the rows of all tokens.
+    fn goes_back_anywhere(&self) -> bool {
+        self.layers.iter().all(|layer| matches!(layer, Layer::Rows(_)))
+    }
+
+    fn rings(&mut self) -> impl Iterator<Item = &mut Windowed> {
+        self.layers.iter_mut().filter_map(|layer| match layer {
+            Layer::Window(ring) => Some(ring.as_mut()),
+            _ => None,
+        })
+    }
+
     fn states(&mut self) -> impl Iterator<Item = &mut Recurrent> {
         self.layers.iter_mut().filter_map(|layer| match layer {
             Layer::State(state) => Some(state.as_mut()),
-            Layer::Rows(_) => None,
+            _ => None,
         })
     }
 }

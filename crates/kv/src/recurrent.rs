@@ -6,22 +6,24 @@
 
 use std::ops::Range;
 
-use backend::{Backend, Before, DeltaState};
+use backend::{Backend, Before, DeltaState, Precision};
 use base::Result;
 use spec::{DeltaNet, Mixer, ModelSpec};
 
-use crate::{KvCache, Layer, Mark};
+use crate::window::ring_bytes;
+use crate::{KvCache, Mark};
 
 /// Takes a stretch of tokens up: from what was kept before it, to the state after it.
 pub type TakeUp<'a> = &'a mut dyn FnMut(Range<usize>, Before<'_>, &mut DeltaState) -> Result<()>;
 
-/// Bytes a sequence keeps however many tokens it has: of every recurrent layer three states.
-pub fn state_bytes(spec: &ModelSpec) -> u64 {
+/// Bytes a sequence keeps however many tokens it has: of every recurrent layer three states, and of every layer with a
+/// window three rings.
+pub fn state_bytes(spec: &ModelSpec, precision: Precision) -> u64 {
     let of_layer = |mixer: &Mixer| match mixer {
         Mixer::Delta(net) => 3 * DeltaState::bytes(net),
         _ => 0,
     };
-    spec.layers.iter().map(|layer| of_layer(&layer.mixer)).sum()
+    spec.layers.iter().map(|layer| of_layer(&layer.mixer) + ring_bytes(layer, spec, precision)).sum()
 }
 
 /// The states of one layer.
@@ -92,7 +94,7 @@ impl KvCache {
     /// Has recurrent layers keep their state of the first `tokens` tokens as well, when a pass comes by there. There is
     /// one such place; a former one is forgotten.
     pub fn mark_at(&mut self, tokens: usize) {
-        if tokens > self.len() && self.layers.iter().any(|layer| matches!(layer, Layer::State(_))) {
+        if tokens > self.len() && !self.goes_back_anywhere() {
             self.mark = Mark::Wanted(tokens);
         }
     }

@@ -5,11 +5,13 @@
 //! Neither a checksum nor the model's name is in it: who keeps the bytes keeps those too.
 
 use std::io::{Read, Write};
+use std::ops::Range;
 
 use backend::{Backend, DeltaState, Precision, Tensor};
 use base::{Context, Error, Result};
 use spec::{Mixer, ModelSpec};
 
+use crate::window::window;
 use crate::{KvCache, Layer};
 
 const MAGIC: [u8; 8] = *b"tidemlKV";
@@ -23,8 +25,12 @@ const PIECE: usize = 1 << 20;
 /// Bytes that [`KvCache::save`] writes of a cache of this model.
 pub fn saved_bytes(spec: &ModelSpec, precision: Precision, tokens: usize) -> u64 {
     let states: u64 = spec.layers.iter().map(|layer| state(&layer.mixer)).sum();
+    let seen = |layer| window(layer, spec).map_or(0, |window| tokens.min(window - 1));
+    let rings = spec.layers.iter().map(|layer| seen(layer) * precision.row_bytes(layer.mixer.row()));
+    let rings = rings.sum::<usize>() as u64;
     head(spec, precision, tokens).len() as u64
         + crate::bytes_per_token(spec, precision) * tokens as u64
+        + rings
         + if tokens > 0 { states } else { 0 }
 }
 
@@ -45,7 +51,8 @@ fn head(spec: &ModelSpec, precision: Precision, tokens: usize) -> Vec<u8> {
     }
     for layer in &spec.layers {
         bytes.extend((layer.mixer.row() as u64).to_le_bytes());
-        bytes.extend(state(&layer.mixer).to_le_bytes());
+        let fixed = window(layer, spec).map_or(state(&layer.mixer), |window| window as u64);
+        bytes.extend(fixed.to_le_bytes());
     }
     bytes.extend((tokens as u64).to_le_bytes());
     bytes
@@ -66,8 +73,9 @@ impl KvCache {
         let failed = |error: std::io::Error| Error::io("writing what attention keeps", &error);
         out.write_all(&head(spec, self.precision, tokens)).map_err(failed)?;
         for layer in &self.layers {
-            let rows = match layer {
-                Layer::Rows(rows) => rows,
+            let (rows, positions) = match layer {
+                Layer::Rows(rows) => (rows, 0..tokens),
+                Layer::Window(ring) => (ring.at(tokens < self.len()), ring.seen(tokens)),
                 Layer::State(_) if tokens == 0 => continue,
                 Layer::State(state) => {
                     let state = state.at(tokens < self.len());
@@ -81,9 +89,8 @@ impl KvCache {
                     continue;
                 }
             };
-            let step = rows_at_once(self.precision.row_bytes(rows.cols));
-            for start in (0..tokens).step_by(step) {
-                let bytes = backend.kv_bytes(rows, start..tokens.min(start + step))?;
+            for piece in pieces(positions, rows.rows, self.precision.row_bytes(rows.cols)) {
+                let bytes = backend.kv_bytes(rows, piece)?;
                 out.write_all(&bytes).map_err(failed)?;
             }
         }
@@ -110,8 +117,12 @@ impl KvCache {
         let mut cache = Self::new(spec, backend, precision, capacity)?;
         let mut bytes = Vec::new();
         for layer in &mut cache.layers {
-            let rows = match layer {
-                Layer::Rows(rows) => rows,
+            let (rows, positions) = match layer {
+                Layer::Rows(rows) => (rows, 0..tokens),
+                Layer::Window(ring) => {
+                    let seen = ring.seen(tokens);
+                    (ring.kept_mut(), seen)
+                }
                 Layer::State(_) if tokens == 0 => continue,
                 Layer::State(state) => {
                     for tensor in [&mut state.kept.inputs, &mut state.kept.heads] {
@@ -121,11 +132,10 @@ impl KvCache {
                 }
             };
             let row_bytes = precision.row_bytes(rows.cols);
-            let step = rows_at_once(row_bytes);
-            for start in (0..tokens).step_by(step) {
-                bytes.resize(step.min(tokens - start) * row_bytes, 0);
+            for piece in pieces(positions, rows.rows, row_bytes) {
+                bytes.resize(piece.len() * row_bytes, 0);
                 read_exact(input, &mut bytes).within(place)?;
-                backend.set_kv_bytes(&bytes, rows, start)?;
+                backend.set_kv_bytes(&bytes, rows, piece.start)?;
             }
         }
         cache.len = tokens;
@@ -140,8 +150,15 @@ fn read_tensor(backend: &dyn Backend, (rows, cols): (usize, usize), input: &mut 
     backend.upload(rows, cols, bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
-fn rows_at_once(row_bytes: usize) -> usize {
-    (PIECE / row_bytes.max(1)).max(1)
+/// The rows that hold these positions, of `room`, in runs of about a piece.
+fn pieces(positions: Range<usize>, room: usize, row_bytes: usize) -> impl Iterator<Item = Range<usize>> {
+    let (mut at, end) = (positions.start, positions.end);
+    std::iter::from_fn(move || {
+        let row = at % room.max(1);
+        let count = (PIECE / row_bytes.max(1)).max(1).min(room - row).min(end - at);
+        at += count;
+        (count > 0).then_some(row..row + count)
+    })
 }
 
 /// The number of tokens, if everything before it is as this model has it.

@@ -69,11 +69,11 @@ fn bytes_that_are_not_of_this_model_are_refused() {
     assert_eq!(error.kind(), Kind::Input);
 }
 
-/// Recurrent models among the fixtures.
+/// Models among the fixtures that keep states, or rings of rows.
 fn recurrent() -> Vec<(std::path::PathBuf, Oracle)> {
     let keeps_state = |path: &std::path::Path| {
         let rig = Rig::open(path, &RigOptions::default()).unwrap();
-        kv::state_bytes(rig.decoder.spec()) > 0
+        kv::state_bytes(rig.decoder.spec(), Precision::F32) > 0
     };
     let found: Vec<_> = checkpoints().into_iter().filter(|(path, _)| keeps_state(path)).collect();
     assert!(found.len() >= 8, "{} recurrent models", found.len());
@@ -167,4 +167,20 @@ fn a_prompt_of_several_portions_passes_recurrent_layers_as_in_several_passes() {
         let found = rig.feed(&mut kv, &tokens[mark..], 0..tokens.len()).unwrap();
         assert_eq!(found, expected[mark * oracle.vocab()..], "marked at {mark}");
     }
+}
+
+#[test]
+fn rings_hold_what_the_windows_of_a_long_prompt_see() {
+    let path = fixture("gpt_oss/plain/model.gguf");
+    let tokens = Oracle::read(&fixture("gpt_oss/plain/oracle.safetensors")).tokens.repeat(4);
+    let mut rig = Rig::open(&path, &RigOptions::default()).unwrap();
+    let expected = rig.prefill(&tokens, 1).unwrap();
+    for chunk in [600, 129, 128, 50] {
+        assert!(rig.prefill(&tokens, chunk).unwrap() == expected, "chunks of {chunk}");
+    }
+    // Of its three layers the one in the middle keeps every token.
+    let spec = rig.decoder.spec();
+    let row = Precision::F16.row_bytes(spec.layers[1].mixer.row()) as u64;
+    assert_eq!(kv::bytes_per_token(spec, Precision::F16), row);
+    assert_eq!(kv::state_bytes(spec, Precision::F16), 2 * 3 * (19 + 128) * row);
 }

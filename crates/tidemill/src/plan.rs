@@ -125,7 +125,7 @@ impl MemoryPlan {
         let scratch = |tokens| scratch_bytes(spec, &PassSize { tokens, context, prompt, threads });
         let trunk = manifest.trunk_bytes();
         let kv_per_token = kv::bytes_per_token(spec, demand.precision);
-        let state = kv::state_bytes(spec);
+        let state = kv::state_bytes(spec, demand.precision);
         Self::fit(
             &Sizes {
                 trunk,

@@ -45,22 +45,22 @@ fn zeros<T: Clone + Default>(len: usize) -> Option<Vec<T>> {
     Some(vec![T::default(); len])
 }
 
-/// Stores `values`, whole rows, from row `at` on.
+/// Stores `values`, whole rows, from position `at` on.
 pub(super) fn store(rows: &mut KvRows, values: &[f32], at: usize) {
-    let cols = rows.cols;
-    let start = at * cols;
-    match buffer_mut(rows) {
-        HostRows::F32(all) => all[start..][..values.len()].copy_from_slice(values),
-        HostRows::F16(all) => {
-            for (half, value) in all[start..][..values.len()].iter_mut().zip(values) {
-                *half = f32_to_f16(value.clamp(-F16_MAX, F16_MAX));
+    let (cols, room) = (rows.cols, rows.rows);
+    for (i, row) in values.chunks_exact(cols).enumerate() {
+        let at = (at + i) % room;
+        match buffer_mut(rows) {
+            HostRows::F32(all) => all[at * cols..][..cols].copy_from_slice(row),
+            HostRows::F16(all) => {
+                for (half, value) in all[at * cols..][..cols].iter_mut().zip(row) {
+                    *half = f32_to_f16(value.clamp(-F16_MAX, F16_MAX));
+                }
             }
-        }
-        HostRows::Q8(codes, scales) => {
-            let groups = cols.div_ceil(Q8_GROUP);
-            for (i, row) in values.chunks_exact(cols).enumerate() {
-                let codes = codes[start + i * cols..][..cols].chunks_mut(Q8_GROUP);
-                let scales = scales[(at + i) * groups..][..groups].iter_mut();
+            HostRows::Q8(codes, scales) => {
+                let groups = cols.div_ceil(Q8_GROUP);
+                let codes = codes[at * cols..][..cols].chunks_mut(Q8_GROUP);
+                let scales = scales[at * groups..][..groups].iter_mut();
                 for ((group, codes), scale) in row.chunks(Q8_GROUP).zip(codes).zip(scales) {
                     *scale = quantize(group, codes);
                 }
@@ -81,20 +81,23 @@ fn quantize(values: &[f32], codes: &mut [i8]) -> f32 {
     scale
 }
 
-/// Copies the first `count` rows.
-pub(super) fn copy(from: &KvRows, count: usize, to: &mut KvRows) {
+/// Copies the rows of these positions.
+pub(super) fn copy(from: &KvRows, positions: Range<usize>, to: &mut KvRows) {
     assert_eq!((from.cols, from.precision), (to.cols, to.precision), "rows are copied between equal widths");
-    let cols = from.cols;
-    let numbers = count * cols;
-    match (buffer(from), buffer_mut(to)) {
-        (HostRows::F32(from), HostRows::F32(to)) => to[..numbers].copy_from_slice(&from[..numbers]),
-        (HostRows::F16(from), HostRows::F16(to)) => to[..numbers].copy_from_slice(&from[..numbers]),
-        (HostRows::Q8(codes, scales), HostRows::Q8(to_codes, to_scales)) => {
-            to_codes[..numbers].copy_from_slice(&codes[..numbers]);
-            let groups = count * cols.div_ceil(Q8_GROUP);
-            to_scales[..groups].copy_from_slice(&scales[..groups]);
+    let (cols, groups) = (from.cols, from.cols.div_ceil(Q8_GROUP));
+    let (room, to_room) = (from.rows, to.rows);
+    for position in positions {
+        let (row, to_row) = (position % room, position % to_room);
+        let (numbers, to_numbers) = (row * cols..(row + 1) * cols, to_row * cols..(to_row + 1) * cols);
+        match (buffer(from), buffer_mut(to)) {
+            (HostRows::F32(from), HostRows::F32(to)) => to[to_numbers].copy_from_slice(&from[numbers]),
+            (HostRows::F16(from), HostRows::F16(to)) => to[to_numbers].copy_from_slice(&from[numbers]),
+            (HostRows::Q8(codes, scales), HostRows::Q8(to_codes, to_scales)) => {
+                to_codes[to_numbers].copy_from_slice(&codes[numbers]);
+                to_scales[to_row * groups..][..groups].copy_from_slice(&scales[row * groups..][..groups]);
+            }
+            _ => unreachable!("equal precisions have equal buffers"),
         }
-        _ => unreachable!("equal precisions have equal buffers"),
     }
 }
 
@@ -158,6 +161,7 @@ pub(super) fn widen(
     stride: usize,
 ) {
     for (position, out) in positions.zip(out.chunks_mut(stride)) {
+        let position = position % rows.rows;
         let (start, out) = (position * rows.cols, &mut out[..cols.len()]);
         match buffer(rows) {
             HostRows::F32(all) => out.copy_from_slice(&all[start + cols.start..start + cols.end]),

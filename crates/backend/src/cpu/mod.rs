@@ -275,8 +275,8 @@ impl Backend for Cpu {
         Ok(())
     }
 
-    fn copy_kv(&self, from: &KvRows, count: usize, to: &mut KvRows) -> Result<()> {
-        kv_rows::copy(from, count, to);
+    fn copy_kv(&self, from: &KvRows, positions: Range<usize>, to: &mut KvRows) -> Result<()> {
+        kv_rows::copy(from, positions, to);
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 //! Grouped-query attention (arXiv:2305.13245), with biases, and norms of queries and keys, where the model has them.
 
-use backend::{Backend, GroupedQuery, Heads, Opening, Tensor, Weight};
+use std::ops::Range;
+
+use backend::{Backend, GroupedQuery, Heads, KvRows, Opening, Span, Tensor, Weight};
 use base::{LayerId, Result};
 use spec::{Gqa, HeadNorm};
 
@@ -44,12 +46,13 @@ impl GroupedAttention {
         let mut out = backend.tensor(x.rows, gqa.heads * gqa.head)?;
         let index = layer.0 as usize;
         for (entry, span) in step.entries.iter_mut().zip(&step.spans).filter(|(_, span)| !span.is_empty()) {
-            entry.kv.write(backend, index, &rows, span.rows.clone(), span.start)?;
-            let kv = entry.kv.rows(index);
-            backend.grouped_attention(
-                &GroupedQuery { gqa, q: &q, span, kv, sinks: self.sinks.as_ref() },
-                &mut out,
-            )?;
+            let look = &mut |stretch: Range<usize>, kv: &KvRows| {
+                let start = span.start + stretch.start - span.rows.start;
+                let span = &Span { rows: stretch, start };
+                let query = GroupedQuery { gqa, q: &q, span, kv, sinks: self.sinks.as_ref() };
+                backend.grouped_attention(&query, &mut out)
+            };
+            entry.kv.slide(backend, index, (&rows, span.rows.clone()), span.start, look)?;
         }
         if let Some(gate) = &gate {
             backend.gate(&mut out, gate, Opening::Sigmoid)?;
