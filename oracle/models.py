@@ -126,7 +126,12 @@ def draw(tiny: Tiny, seed: int) -> dict[str, torch.Tensor]:
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)  # renames to the published names, one tensor per expert
         tensors = load_file(os.path.join(folder, "model.safetensors"))
-    return {name: tensor.to(stored_dtype(name, tiny.dtype)) for name, tensor in tensors.items()}
+    return {published(name): tensor.to(stored_dtype(name, tiny.dtype)) for name, tensor in tensors.items()}
+
+
+def published(name: str) -> str:
+    """transformers saves the dense layers of Kimi-Linear under another name than Moonshot does."""
+    return re.sub(r"\.block_sparse_moe\.(gate|up|down)_proj\.", r".mlp.\1_proj.", name)
 
 
 def spread_of(name: str, tensor: torch.Tensor, tied: bool) -> tuple[float, float]:

@@ -57,7 +57,17 @@ fn main() {
 fn k2() -> Mla {
     let rope = Rope { dims: 64, theta: 5e4, pairs: RopePairs::Adjacent, stretch: Stretch::None };
     let (heads, latent, nope, rotated, value) = (64, 512, 128, 64, 128);
-    Mla { heads, query_rank: None, latent, nope, rotated, value, rank_eps: 1e-6, scale: 0.1, rope }
+    Mla {
+        heads,
+        query_rank: None,
+        latent,
+        nope,
+        rotated,
+        value,
+        rank_eps: 1e-6,
+        scale: 0.1,
+        rope: Some(rope),
+    }
 }
 
 /// Q8_0, as files of this size have it.

@@ -57,13 +57,13 @@ pub struct DeltaQuery<'a> {
     pub inputs: &'a Tensor,
     /// What strengths are the sigmoids of, of the whole batch: `[tokens, value_heads]`.
     pub strength: &'a Tensor,
-    /// What decays are computed from, likewise.
+    /// What decays are computed from, likewise: `[tokens, decays]`.
     pub decay: &'a Tensor,
     /// The convolution, oldest token first: a vector of `kernel * channels`.
     pub convolution: &'a Weight,
     /// Rates of decay, below 0: a vector of `value_heads`.
     pub rate: &'a Weight,
-    /// Added to `decay`, likewise.
+    /// Added to `decay`: a vector of `decays`.
     pub bias: &'a Weight,
     /// Which rows of the batch.
     pub rows: Range<usize>,
@@ -80,7 +80,7 @@ pub enum Opening {
 
 /// Bytes that a pass of so many tokens keeps beside tensors.
 pub fn delta_scratch_bytes(net: &DeltaNet, tokens: usize, threads: usize) -> usize {
-    let ready = net.channels() + 2 * net.value_heads;
+    let ready = net.channels() + net.value_heads + net.decays();
     let answers = net.value_heads * net.value.next_multiple_of(PANEL);
     let each = 2 * net.key + 2 * PANEL;
     (tokens * (ready + answers) + threads * each + net.channels()) * size_of::<f32>()

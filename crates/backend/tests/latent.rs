@@ -17,7 +17,17 @@ const CONTEXT: usize = 700;
 fn mla() -> Mla {
     let rope = Rope { dims: 4, theta: 1e4, pairs: RopePairs::Adjacent, stretch: Stretch::None };
     let (heads, latent, nope, rotated, value) = (8, 20, 6, 4, 5);
-    Mla { heads, query_rank: None, latent, nope, rotated, value, rank_eps: 1e-6, scale: 0.3, rope }
+    Mla {
+        heads,
+        query_rank: None,
+        latent,
+        nope,
+        rotated,
+        value,
+        rank_eps: 1e-6,
+        scale: 0.3,
+        rope: Some(rope),
+    }
 }
 
 fn numbers(count: usize, seed: u32) -> Vec<f32> {

@@ -121,7 +121,8 @@ fn layers(opened: &Opened) -> String {
             }
             Mixer::Delta(net) => {
                 let (heads, keys, size) = (net.value_heads, net.key_heads, (net.key, net.value));
-                format!("gated DeltaNet, {heads} heads on {keys}, a state of {} x {} each", size.0, size.1)
+                let name = if net.kimi.is_some() { "Kimi Delta Attention" } else { "gated DeltaNet" };
+                format!("{name}, {heads} heads on {keys}, a state of {} x {} each", size.0, size.1)
             }
         };
         let experts = opened.manifest.experts(LayerId(index as u32));

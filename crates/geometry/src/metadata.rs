@@ -23,7 +23,7 @@ pub(crate) fn metadata(geometry: &Geometry, layers: usize) -> Metadata {
         keys.count("leading_dense_block_count", geometry.dense_layers);
     }
     keys.number("attention.layer_norm_rms_epsilon", geometry.norm_eps);
-    keys.mixer(&geometry.mixer);
+    keys.mixer(geometry, layers);
     keys.rope(geometry);
     if !geometry.is_dense() {
         keys.moe(geometry);
@@ -50,17 +50,18 @@ impl Keys {
         self.set(key, Value::F32(number));
     }
 
-    fn mixer(&mut self, mixer: &Mixer) {
-        match *mixer {
-            Mixer::Latent(Latent { heads, query_rank, latent, nope, rotated, value }) => {
-                self.count("attention.head_count", heads);
+    fn mixer(&mut self, geometry: &Geometry, layers: usize) {
+        match geometry.mixer {
+            Mixer::Latent(latent) => {
                 self.count("attention.head_count_kv", 1);
-                self.count("attention.key_length", latent + rotated);
-                self.count("attention.value_length", latent);
-                self.count("attention.key_length_mla", nope + rotated);
-                self.count("attention.value_length_mla", value);
-                self.count("attention.q_lora_rank", query_rank);
-                self.count("attention.kv_lora_rank", latent);
+                self.latent(&latent);
+            }
+            Mixer::Kimi(kimi) => {
+                let heads = (0..layers).map(|layer| i32::from(geometry.attends(layer))).collect();
+                self.set("attention.head_count_kv", Value::Array(Array::I32(heads)));
+                self.latent(&kimi.latent);
+                self.count("kda.head_dim", kimi.width);
+                self.count("ssm.conv_kernel", kimi.kernel);
             }
             Mixer::Grouped(grouped) => self.grouped(&grouped),
             Mixer::Alternating(Alternating { grouped, interval, key_heads, value_heads, width, kernel }) => {
@@ -73,6 +74,18 @@ impl Keys {
                 self.count("ssm.inner_size", value_heads * width);
             }
         }
+    }
+
+    fn latent(&mut self, of: &Latent) {
+        self.count("attention.head_count", of.heads);
+        self.count("attention.key_length", of.latent + of.rotated);
+        self.count("attention.value_length", of.latent);
+        self.count("attention.key_length_mla", of.nope + of.rotated);
+        self.count("attention.value_length_mla", of.value);
+        if of.query_rank > 0 {
+            self.count("attention.q_lora_rank", of.query_rank);
+        }
+        self.count("attention.kv_lora_rank", of.latent);
     }
 
     fn grouped(&mut self, grouped: &Grouped) {

@@ -111,7 +111,7 @@ impl Outline {
 
     /// Numbers that attention keeps of each token, over all layers.
     pub fn kv_values_per_token(&self) -> usize {
-        self.geometry.mixer.kv_values_per_token(self.layers)
+        self.geometry.kv_values_per_token(self.layers)
     }
 
     /// About how many numbers a pass of so many tokens works on at once: the residual stream, the answers of every

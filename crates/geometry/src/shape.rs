@@ -48,14 +48,16 @@ pub enum Mixer {
     Grouped(Grouped),
     /// Gated DeltaNet, and now and then gated grouped-query attention.
     Alternating(Alternating),
+    /// Kimi Delta Attention, and now and then latent attention.
+    Kimi(Kimi),
 }
 
-/// Multi-head latent attention with low-rank queries.
+/// Multi-head latent attention.
 #[derive(Clone, Copy, Debug)]
 pub struct Latent {
     /// Query heads.
     pub heads: usize,
-    /// Rank of the query projection.
+    /// Rank of the query projection; 0 where queries are projected in one step.
     pub query_rank: usize,
     /// Width of the latent row.
     pub latent: usize,
@@ -81,6 +83,19 @@ pub struct Alternating {
     /// Width of their heads.
     pub width: usize,
     /// Tokens that their convolution sees.
+    pub kernel: usize,
+}
+
+/// Kimi Delta Attention, and latent attention, which is not rotated, in every `interval`th layer and the last.
+#[derive(Clone, Copy, Debug)]
+pub struct Kimi {
+    /// The attention; the others have as many heads.
+    pub latent: Latent,
+    /// Its layers are those whose number, counted from 1, this divides, and the last.
+    pub interval: usize,
+    /// Width of the others' heads.
+    pub width: usize,
+    /// Tokens that their convolutions see.
     pub kernel: usize,
 }
 
@@ -213,6 +228,28 @@ impl Geometry {
         layers.saturating_sub(self.dense_layers)
     }
 
+    /// Of a model that alternates, whether the layer of this number, counted from 0, attends.
+    pub fn attends(&self, layer: usize) -> bool {
+        match self.mixer {
+            Mixer::Latent(_) | Mixer::Grouped(_) => true,
+            Mixer::Alternating(Alternating { interval, .. }) => (layer + 1).is_multiple_of(interval),
+            Mixer::Kimi(Kimi { interval, .. }) => {
+                (layer + 1).is_multiple_of(interval) || layer + 1 == self.layers
+            }
+        }
+    }
+
+    /// Numbers that attention keeps of each token, over the first `layers` layers.
+    pub fn kv_values_per_token(&self, layers: usize) -> usize {
+        let one = match self.mixer {
+            Mixer::Latent(latent) | Mixer::Kimi(Kimi { latent, .. }) => latent.latent + latent.rotated,
+            Mixer::Grouped(grouped) | Mixer::Alternating(Alternating { grouped, .. }) => {
+                2 * grouped.kv_heads * grouped.head
+            }
+        };
+        (0..layers).filter(|layer| self.attends(*layer)).count() * one
+    }
+
     /// No layer has experts.
     pub fn is_dense(&self) -> bool {
         self.dense_layers == self.layers
@@ -226,19 +263,6 @@ impl Moe {
             Shared::None => 0,
             Shared::Count(count) => count * self.inner,
             Shared::Gated(inner) => inner,
-        }
-    }
-}
-
-impl Mixer {
-    /// Numbers that attention keeps of each token, over so many layers.
-    pub fn kv_values_per_token(&self, layers: usize) -> usize {
-        match *self {
-            Mixer::Latent(latent) => layers * (latent.latent + latent.rotated),
-            Mixer::Grouped(grouped) => layers * 2 * grouped.kv_heads * grouped.head,
-            Mixer::Alternating(Alternating { grouped, interval, .. }) => {
-                layers / interval * 2 * grouped.kv_heads * grouped.head
-            }
         }
     }
 }

@@ -3,13 +3,15 @@
 use base::{Error, Quoted, Result};
 
 use crate::shape::{
-    Alternating, Biases, Control, Geometry, Grouped, Latent, Mixer, Moe, Norms, Rope, Shared, Text, Yarn,
+    Alternating, Biases, Control, Geometry, Grouped, Kimi, Latent, Mixer, Moe, Norms, Rope, Shared, Text,
+    Yarn,
 };
 
 /// Every geometry.
 pub const ALL: &[&Geometry] = &[
     &KIMI_K2,
     &KIMI_K25,
+    &KIMI_LINEAR,
     &DEEPSEEK_V3,
     &QWEN35_397B,
     &QWEN3_30B,
@@ -91,6 +93,27 @@ const KIMI_K25: Geometry = Geometry {
     context: 262_144,
     norm_eps: 1e-5,
     rope: Rope { yarn: Some(Yarn { factor: 64.0, ..KIMI_YARN }), ..KIMI_K2.rope },
+    ..KIMI_K2
+};
+
+const KIMI_LINEAR: Geometry = Geometry {
+    name: "kimi-linear-48b-a3b",
+    title: "Kimi-Linear 48B-A3B",
+    architecture: "kimi-linear",
+    layers: 27,
+    dense_inner: 9216,
+    hidden: 2304,
+    context: 1_048_576,
+    norm_eps: 1e-5,
+    mixer: Mixer::Kimi(Kimi {
+        latent: Latent { heads: 32, query_rank: 0, latent: 512, nope: 128, rotated: 64, value: 128 },
+        interval: 4,
+        width: 128,
+        kernel: 4,
+    }),
+    rope: Rope { theta: 1e4, yarn: None, ..KIMI_K2.rope },
+    moe: Moe { experts: 256, inner: 1024, normalise: None, scale: Some(2.446), groups: None, ..KIMI_K2.moe },
+    experts: "Q4_K",
     ..KIMI_K2
 };
 

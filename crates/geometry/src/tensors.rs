@@ -4,7 +4,7 @@ use formats::gguf::types::{Block, GgmlType};
 use formats::gguf::write::Tensor;
 
 use crate::fillings::fallback;
-use crate::shape::{Alternating, Biases, Geometry, Grouped, Latent, Mixer, Norms, Shared};
+use crate::shape::{Alternating, Biases, Geometry, Grouped, Kimi, Latent, Mixer, Norms, Shared};
 
 /// A tensor to be written.
 #[derive(Clone, Debug)]
@@ -73,20 +73,11 @@ impl List {
     fn mixer(&mut self, geometry: &Geometry, layer: usize) {
         let hidden = geometry.hidden;
         match geometry.mixer {
-            Mixer::Latent(Latent { heads, query_rank, latent, nope, rotated, value }) => {
-                self.matrix("attn_q_a", &[query_rank, hidden], Fill::Gain(1.0));
-                self.vector("attn_q_a_norm.weight", query_rank, Fill::Ones);
-                self.matrix("attn_q_b", &[heads * (nope + rotated), query_rank], Fill::Gain(1.0));
-                self.matrix("attn_kv_a_mqa", &[latent + rotated, hidden], Fill::Gain(1.0));
-                self.vector("attn_kv_a_norm.weight", latent, Fill::Ones);
-                self.matrix("attn_k_b", &[heads, latent, nope], Fill::Gain(1.0));
-                self.matrix("attn_v_b", &[heads, value, latent], Fill::Gain(1.0));
-                self.matrix("attn_output", &[hidden, heads * value], Fill::Gain(BRANCH));
-            }
+            Mixer::Latent(latent) => self.latent(hidden, &latent),
+            Mixer::Kimi(kimi) if geometry.attends(layer) => self.latent(hidden, &kimi.latent),
+            Mixer::Kimi(kimi) => self.kimi_delta(hidden, &kimi),
             Mixer::Grouped(grouped) => self.grouped(hidden, &grouped, 1),
-            Mixer::Alternating(Alternating { grouped, interval, .. })
-                if (layer + 1).is_multiple_of(interval) =>
-            {
+            Mixer::Alternating(Alternating { grouped, .. }) if geometry.attends(layer) => {
                 self.grouped(hidden, &grouped, 2);
             }
             Mixer::Alternating(Alternating { key_heads, value_heads, width, kernel, .. }) => {
@@ -103,6 +94,41 @@ impl List {
                 self.matrix("ssm_out", &[hidden, values], Fill::Gain(BRANCH));
             }
         }
+    }
+
+    fn latent(&mut self, hidden: usize, of: &Latent) {
+        let Latent { heads, query_rank, latent, nope, rotated, value } = *of;
+        let queries = heads * (nope + rotated);
+        if query_rank > 0 {
+            self.matrix("attn_q_a", &[query_rank, hidden], Fill::Gain(1.0));
+            self.vector("attn_q_a_norm.weight", query_rank, Fill::Ones);
+            self.matrix("attn_q_b", &[queries, query_rank], Fill::Gain(1.0));
+        } else {
+            self.matrix("attn_q", &[queries, hidden], Fill::Gain(1.0));
+        }
+        self.matrix("attn_kv_a_mqa", &[latent + rotated, hidden], Fill::Gain(1.0));
+        self.vector("attn_kv_a_norm.weight", latent, Fill::Ones);
+        self.matrix("attn_k_b", &[heads, latent, nope], Fill::Gain(1.0));
+        self.matrix("attn_v_b", &[heads, value, latent], Fill::Gain(1.0));
+        self.matrix("attn_output", &[hidden, heads * value], Fill::Gain(BRANCH));
+    }
+
+    fn kimi_delta(&mut self, hidden: usize, of: &Kimi) {
+        let (heads, width) = (of.latent.heads, of.width);
+        let all = heads * width;
+        for part in ["q", "k", "v"] {
+            self.matrix(&format!("attn_{part}"), &[all, hidden], Fill::Gain(1.0));
+            self.plain(&format!("ssm_conv1d_{part}.weight"), &[1, all, 1, of.kernel], Fill::Gain(1.0));
+        }
+        for gate in ["f", "g"] {
+            self.matrix(&format!("ssm_{gate}_a"), &[width, hidden], Fill::Gain(1.0));
+            self.matrix(&format!("ssm_{gate}_b"), &[all, width], Fill::Gain(1.0));
+        }
+        self.matrix("ssm_beta", &[heads, hidden], Fill::Gain(1.0));
+        self.plain("ssm_a", &[1, 1, heads, 1], Fill::Decay);
+        self.vector("ssm_dt.bias", all, Fill::Size(0.1));
+        self.vector("ssm_norm.weight", width, Fill::Ones);
+        self.matrix("attn_output", &[hidden, all], Fill::Gain(BRANCH));
     }
 
     /// Grouped-query attention; `parts` is 2 when queries come with a gate of their own width.

@@ -10,6 +10,7 @@ use geometry::{ALL, Choice, Geometry, Outline, by_name};
 const PUBLISHED: &[(&str, f64)] = &[
     ("kimi-k2", 1026.41),
     ("kimi-k2.5", 1026.41),
+    ("kimi-linear-48b-a3b", 49.12),
     ("deepseek-v3", 671.03),
     ("qwen3.5-397b-a17b", 396.35),
     ("qwen3-30b-a3b", 30.53),
@@ -37,6 +38,7 @@ fn attention_keeps_as_much_of_a_token_as_published() {
     let bytes_in_16_bits = [
         ("kimi-k2", 70_272),
         ("qwen3.5-397b-a17b", 30_720),
+        ("kimi-linear-48b-a3b", 7 * 1152),
         ("qwen3-30b-a3b", 98_304),
         ("gpt-oss-120b", 73_728),
         ("glm-4.6", 376_832),
@@ -50,8 +52,9 @@ fn attention_keeps_as_much_of_a_token_as_published() {
 
 /// Every block of a geometry in a few MB.
 fn shrunk(geometry: &Geometry) -> &'static Geometry {
-    use geometry::{Alternating, Grouped, Latent, Mixer, Shared};
+    use geometry::{Alternating, Grouped, Kimi, Latent, Mixer, Shared};
     let mut small = geometry.clone();
+    let latent = |of: Latent| Latent { heads: 4, query_rank: of.query_rank.min(64), latent: 64, ..of };
     let grouped = |of: Grouped| Grouped { heads: 4, kv_heads: 2, head: 64, ..of };
     (small.layers, small.hidden, small.vocab) = (small.dense_layers + 4, 256, 512);
     if geometry.is_dense() {
@@ -67,7 +70,8 @@ fn shrunk(geometry: &Geometry) -> &'static Geometry {
     small.moe.groups = small.moe.groups.map(|(groups, used)| (groups.min(4), used.min(2)));
     small.text.controls = &[];
     small.mixer = match small.mixer {
-        Mixer::Latent(of) => Mixer::Latent(Latent { heads: 4, query_rank: 64, latent: 64, ..of }),
+        Mixer::Latent(of) => Mixer::Latent(latent(of)),
+        Mixer::Kimi(of) => Mixer::Kimi(Kimi { latent: latent(of.latent), ..of }),
         Mixer::Grouped(of) => Mixer::Grouped(grouped(of)),
         Mixer::Alternating(of) => Mixer::Alternating(Alternating {
             grouped: grouped(of.grouped),

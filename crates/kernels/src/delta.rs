@@ -1,4 +1,4 @@
-//! What recurrent mixers are made of: the causal convolution, the delta rule, and gates.
+//! What recurrent mixers are made of: the causal convolution, the delta rule, decays, and gates.
 //!
 //! A head's state is a matrix `[keys, values]`, of which each column of values goes its own way: so sixteen columns lie
 //! side by side, a *panel* `[keys, 16]` that stays in the first-level cache from token to token. One token after another
@@ -144,6 +144,28 @@ pub(crate) fn convolve(rows: &[&[f32]], weights: &[f32], out: &mut [f32]) {
     for out in out.iter_mut() {
         *out /= 1.0 + exp(-*out);
     }
+}
+
+/// x = e^(rate · softplus(x)): what is left of a state.
+#[inline(always)]
+pub(crate) fn fade(x: &mut [f32], rate: f32) {
+    for x in x {
+        *x = exp(rate * softplus(*x));
+    }
+}
+
+/// ln(1 + e^x), as max(x, 0) + ln(1 + e^−|x|).
+#[inline(always)]
+fn softplus(x: f32) -> f32 {
+    // ln(1 + u) = 2 atanh z with z = u / (2 + u), which is at most a third: its series is cut where it is below 2e-9.
+    let u = exp(-x.abs());
+    let z = u / (2.0 + u);
+    let square = z * z;
+    let mut series = 2.0 / 15.0_f32;
+    for odd in [13.0, 11.0, 9.0, 7.0, 5.0, 3.0, 1.0] {
+        series = series.mul_add(square, 2.0 / odd);
+    }
+    x.max(0.0) + z * series
 }
 
 /// x = x · silu(gate).

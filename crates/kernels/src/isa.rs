@@ -79,6 +79,7 @@ struct Functions {
     blend: unsafe fn(f32, &mut [f32], f32, &[f32]),
     convolve: unsafe fn(&[&[f32]], &[f32], &mut [f32]),
     delta: unsafe fn(&mut [f32], DeltaToken<'_>, &[f32], &mut [f32]),
+    fade: unsafe fn(&mut [f32], f32),
     gate_silu: unsafe fn(&mut [f32], &[f32]),
     gate_sigmoid: unsafe fn(&mut [f32], &[f32]),
     peaks: Option<Peaks>,
@@ -110,7 +111,7 @@ macro_rules! instantiate {
                 functions: Functions {
                     dequantize, dot, dot_rows, dot_block, axpy, add, rms_norm, silu_mul, clamped_mul, softmax, sigmoid, quantize,
                     dot_floats: $dot_floats, dot_codes: $dot_codes, many: $many, peaks: $peaks,
-                    accumulate, soften, widen, scale_codes, blend, convolve, delta, gate_silu, gate_sigmoid,
+                    accumulate, soften, widen, scale_codes, blend, convolve, delta, fade, gate_silu, gate_sigmoid,
                 },
             };
 
@@ -191,6 +192,10 @@ macro_rules! instantiate {
             unsafe fn delta(state: &mut [f32], token: DeltaToken<'_>, value: &[f32], out: &mut [f32]) {
                 // SAFETY: the caller's duty.
                 unsafe { delta::delta::<$sixteen>(state, token, value, out) }
+            }
+            $(#[$attribute])*
+            fn fade(x: &mut [f32], rate: f32) {
+                delta::fade(x, rate);
             }
             $(#[$attribute])*
             fn gate_silu(x: &mut [f32], gate: &[f32]) {
@@ -468,6 +473,12 @@ impl Kernels {
         assert_eq!(state.len(), keys * value.len(), "a state of keys by values");
         // SAFETY: as in `dequantize`; the lengths were checked.
         unsafe { (self.functions.delta)(state, token, value, out) }
+    }
+
+    /// x = e^(rate · softplus(x)).
+    pub fn fade(&self, x: &mut [f32], rate: f32) {
+        // SAFETY: as in `dequantize`.
+        unsafe { (self.functions.fade)(x, rate) }
     }
 
     /// x = x · silu(gate).

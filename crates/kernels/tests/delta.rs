@@ -113,3 +113,24 @@ fn half_a_panel_is_refused() {
     let token = DeltaToken { key: &[1.0], faded: &[1.0], decay: &[1.0], query: &[1.0], strength: 1.0 };
     Kernels::detect().delta(&mut [0.0; 8], token, &[0.0; 8], &mut [0.0; 8]);
 }
+
+#[test]
+fn a_state_fades_by_softplus_the_same_everywhere() {
+    let given: Vec<f32> = (-2400..=2400).map(|i| i as f32 * 0.05 + 1e-3).collect();
+    for rate in [-1e-3_f32, -0.3, -1.0, -16.0] {
+        let softplus = |x: f64| x.max(0.0) + (-x.abs()).exp().ln_1p();
+        let mut first: Option<Vec<f32>> = None;
+        for kernels in tables() {
+            let mut found = given.clone();
+            kernels.fade(&mut found, rate);
+            for (x, found) in given.iter().zip(&found) {
+                let power = f64::from(rate) * softplus(f64::from(*x));
+                // Rounding before the exponential grows with what is raised to; the exponential adds its own.
+                let allowed = power.exp() * (2.0 + 3.0 * power.abs()) * f64::from(f32::EPSILON) + 1e-37;
+                let error = (f64::from(*found) - power.exp()).abs();
+                assert!(error <= allowed, "{x} at {rate}: {found}, off by {error:e} of {allowed:e}");
+            }
+            assert_eq!(first.get_or_insert_with(|| found.clone()), &found, "{}", kernels.isa.name());
+        }
+    }
+}

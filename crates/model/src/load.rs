@@ -8,11 +8,11 @@ use backend::{Backend, LatentUp, Weight};
 use base::{Context, Error, Extent, LayerId, Result, Timeline};
 use manifest::{Manifest, Stored};
 use quant::{Matrix, Quant};
-use spec::{DeltaNet, Gqa, LayerWeight as W, Mla, Role};
+use spec::{DeltaNet, Gqa, KimiDelta, LayerWeight as W, Mla, Role};
 
 use crate::blocks::{
-    Delta, Ffn, Gated, GroupedAttention, Inputs, LatentAttention, Linear, Mixer, Moe, Queries, Rates,
-    Streamed,
+    Delta, Ffn, Gated, GroupedAttention, Inputs, LatentAttention, Linear, Mixer, Moe, Projection, Queries,
+    Rates, Streamed,
 };
 use crate::decoder::{Decoder, Layer};
 use crate::embedding::{Embedding, RowSource};
@@ -78,7 +78,10 @@ impl Loader<'_> {
         let mixer = match &spec.mixer {
             spec::Mixer::Mla(mla) => Mixer::Latent(Box::new(self.latent(id, mla)?)),
             spec::Mixer::Gqa(gqa) => Mixer::Grouped(Box::new(self.grouped(id, gqa)?)),
-            spec::Mixer::Delta(net) => Mixer::Delta(Box::new(self.delta(id, net)?)),
+            spec::Mixer::Delta(net) => Mixer::Delta(Box::new(match &net.kimi {
+                Some(kimi) => self.kimi_delta(id, net, kimi)?,
+                None => self.delta(id, net)?,
+            })),
         };
         Ok(Layer {
             id,
@@ -113,21 +116,47 @@ impl Loader<'_> {
     fn delta(&mut self, id: LayerId, net: &DeltaNet) -> Result<Delta> {
         let inputs = match net.joint_inputs {
             true => Inputs::Joint(self.of(id, W::JointInputs)?),
-            false => Inputs::Apart { mixed: self.of(id, W::Inputs)?, gate: self.of(id, W::OutGate)? },
+            false => Inputs::Mixed { mixed: self.of(id, W::Inputs)?, gate: self.of(id, W::OutGate)? },
         };
         let rates = match net.joint_rates {
             true => Rates::Joint(self.of(id, W::JointRates)?),
-            false => Rates::Apart { strength: self.of(id, W::Strength)?, decay: self.of(id, W::Decay)? },
+            false => {
+                let decay = Projection::Direct(self.of(id, W::Decay)?);
+                Rates::Apart { strength: self.of(id, W::Strength)?, decay }
+            }
         };
-        let (channels, kernel) = (net.channels(), net.kernel);
+        self.recurrent(id, net, (inputs, rates), (&[W::Convolution], W::DeltaOut))
+    }
+
+    fn kimi_delta(&mut self, id: LayerId, net: &DeltaNet, kimi: &KimiDelta) -> Result<Delta> {
+        let parts = [self.of(id, W::Query)?, self.of(id, W::Key)?, self.of(id, W::Value)?];
+        let gate = match kimi.gate_rank {
+            Some(_) => self.low_rank(id, W::OutGateDown, W::OutGateUp)?,
+            None => Projection::Direct(self.of(id, W::OutGate)?),
+        };
+        let decay = self.low_rank(id, W::DecayDown, W::DecayUp)?;
+        let rates = Rates::Apart { strength: self.of(id, W::Strength)?, decay };
+        let convolutions = &[W::QueryConvolution, W::KeyConvolution, W::ValueConvolution];
+        self.recurrent(id, net, (Inputs::Apart { parts, gate }, rates), (convolutions, W::MixerOut))
+    }
+
+    fn low_rank(&mut self, id: LayerId, down: W, up: W) -> Result<Projection> {
+        Ok(Projection::LowRank { down: self.of(id, down)?, up: self.of(id, up)? })
+    }
+
+    /// What is the same however inputs are projected.
+    fn recurrent(
+        &mut self,
+        id: LayerId,
+        net: &DeltaNet,
+        (inputs, rates): (Inputs, Rates),
+        (convolutions, out): (&[W], W),
+    ) -> Result<Delta> {
         Ok(Delta {
             net: net.clone(),
             inputs,
             rates,
-            // From the kernel of each channel to the channels of each token.
-            convolution: self.spelled(Role::Layer(id, W::Convolution), &|values| {
-                (0..kernel * channels).map(|i| values[i % channels * kernel + i / channels]).collect()
-            })?,
+            convolution: self.convolution(id, net, convolutions)?,
             rate: self.spelled(Role::Layer(id, W::DecayRate), &|values| match net.log_rates {
                 true => values.iter().map(|log| -(f64::from(*log).exp()) as f32).collect(),
                 false => values.to_vec(),
@@ -135,8 +164,19 @@ impl Loader<'_> {
             bias: self.of(id, W::DecayBias)?,
             norm: self.of(id, W::AnswerNorm)?,
             eps: self.manifest.spec.norm_eps,
-            out: self.of(id, W::DeltaOut)?,
+            out: self.of(id, out)?,
         })
+    }
+
+    /// From the kernel of each channel to the channels of each token.
+    fn convolution(&mut self, id: LayerId, net: &DeltaNet, parts: &[W]) -> Result<Weight> {
+        let (channels, kernel) = (net.channels(), net.kernel);
+        let mut values = Vec::with_capacity(channels * kernel);
+        for part in parts {
+            values.extend(self.numbers(Role::Layer(id, *part))?);
+        }
+        let turned = (0..kernel * channels).map(|i| values[i % channels * kernel + i / channels]);
+        self.vector(turned.collect())
     }
 
     fn latent(&mut self, id: LayerId, mla: &Mla) -> Result<LatentAttention> {
@@ -243,6 +283,12 @@ impl Loader<'_> {
 
     /// A weight that is computed with as a vector of other numbers than its file has.
     fn spelled(&mut self, role: Role, change: &dyn Fn(&[f32]) -> Vec<f32>) -> Result<Weight> {
+        let numbers = change(&self.numbers(role)?);
+        self.vector(numbers)
+    }
+
+    /// The numbers a weight stands for.
+    fn numbers(&mut self, role: Role) -> Result<Vec<f32>> {
         let stored = self.manifest.stored(role).ok_or_else(|| err_missing(role))?;
         let (values, scales) = self.planes(stored).within(|| format!("tensor {}", stored.name))?;
         let matrix = Matrix::new(stored.quant, stored.rows, stored.cols, &values, &scales)?;
@@ -250,7 +296,10 @@ impl Loader<'_> {
         for (row, out) in numbers.chunks_exact_mut(stored.cols).enumerate() {
             stored.quant.dequantize(matrix.row(row), out);
         }
-        let numbers = change(&numbers);
+        Ok(numbers)
+    }
+
+    fn vector(&mut self, numbers: Vec<f32>) -> Result<Weight> {
         let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         self.backend.place(Quant::F32, 1, numbers.len(), bytes, Vec::new())
     }

@@ -89,7 +89,8 @@ fn mixer(mixer: &Mixer, pass: &PassSize) -> usize {
 fn delta(net: &DeltaNet, pass: &PassSize) -> usize {
     let PassSize { tokens, threads, .. } = *pass;
     // Inputs and gates twice (together and apart, or a product's transpose), rates likewise, and answers.
-    let rows = tokens * (2 * (net.channels() + net.values()) + 4 * net.value_heads + net.values());
+    let rates = net.value_heads + net.decays();
+    let rows = tokens * (2 * (net.channels() + net.values() + rates) + net.values());
     rows + delta_scratch_bytes(net, tokens, threads) / size_of::<f32>()
 }
 

@@ -47,7 +47,7 @@ impl ModelSpec {
 impl Mla {
     fn check(&self) -> Result<()> {
         finite("the scale of attention scores", self.scale.into())?;
-        self.rope.check()
+        self.rope.as_ref().map_or(Ok(()), Rope::check)
     }
 }
 
@@ -76,6 +76,11 @@ impl DeltaNet {
         if !(1..=HEAD_MAX).contains(&key) || !(1..=HEAD_MAX).contains(&value) || value_heads > HEAD_MAX {
             return Err(Error::corrupt(format!(
                 "{value_heads} states of {key} x {value} numbers; expected from 1 to {HEAD_MAX} of each"
+            )));
+        }
+        if self.kimi.is_some() && key_heads != value_heads {
+            return Err(Error::corrupt(format!(
+                "{key_heads} heads of keys and {value_heads} of values; expected as many of each"
             )));
         }
         if !(2..=KERNEL_MAX).contains(&kernel) {

@@ -64,7 +64,7 @@ impl Mixer {
     /// The rotation of queries and keys, where there is one.
     pub fn rope(&self) -> Option<&Rope> {
         match self {
-            Self::Mla(mla) => Some(&mla.rope),
+            Self::Mla(mla) => mla.rope.as_ref(),
             Self::Gqa(gqa) => Some(&gqa.rope),
             Self::Delta(_) => None,
         }
@@ -93,6 +93,18 @@ pub struct DeltaNet {
     pub joint_rates: bool,
     /// The rates of decay are stored as the logarithms of what they are the negatives of.
     pub log_rates: bool,
+    /// It is Kimi Delta Attention, whose projections are none of those above.
+    pub kimi: Option<KimiDelta>,
+}
+
+/// Kimi Delta Attention (arXiv:2510.26692): a decay for every row of a state and not one for all of it. Queries, keys and
+/// values are projected and convolved apart, and answers are gated by sigmoids.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KimiDelta {
+    /// Rank of the projection that decays are computed from.
+    pub decay_rank: usize,
+    /// Rank of the projection of output gates; `None` when they are projected in one step.
+    pub gate_rank: Option<usize>,
 }
 
 /// Which heads of values share a head of keys.
@@ -113,6 +125,11 @@ impl DeltaNet {
     /// Width of all values, and of all answers.
     pub fn values(&self) -> usize {
         self.value_heads * self.value
+    }
+
+    /// Decays of a token: one a head, or one a row of its state.
+    pub fn decays(&self) -> usize {
+        if self.kimi.is_some() { self.key_heads * self.key } else { self.value_heads }
     }
 
     /// Heads of values to a head of keys.
@@ -195,8 +212,8 @@ pub struct Mla {
     pub rank_eps: f32,
     /// What scores are multiplied by before the softmax.
     pub scale: f32,
-    /// The rotation.
-    pub rope: Rope,
+    /// The rotation; `None` when what else is rotated is as the rest.
+    pub rope: Option<Rope>,
 }
 
 impl Mla {

@@ -134,7 +134,7 @@ mod tests {
             value,
             rank_eps: 0.0,
             scale: 1.0,
-            rope,
+            rope: Some(rope),
         })
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use base::{ExpertKey, LayerId};
 
-use crate::{DeltaNet, Ffn, Gqa, HeadNorm, LayerSpec, Mixer, Mla, ModelSpec, Moe, Stretch};
+use crate::{DeltaNet, Ffn, Gqa, HeadNorm, KimiDelta, LayerSpec, Mixer, Mla, ModelSpec, Moe, Stretch};
 
 /// What one weight of a model is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,12 +35,12 @@ pub enum LayerWeight {
     MixerNorm,
     /// Norm before the feed-forward network, `[hidden]`.
     FfnNorm,
-    /// Query projection in one step, `[heads * (nope + rotated), hidden]` or `[heads * head, hidden]`; with a gate of
-    /// each head behind its query, twice as many rows.
+    /// Query projection in one step, `[heads * (nope + rotated), hidden]`, `[heads * head, hidden]` or
+    /// `[key_heads * key, hidden]`; with a gate of each head behind its query, twice as many rows.
     Query,
-    /// Key projection, `[kv_heads * head, hidden]`.
+    /// Key projection, `[kv_heads * head, hidden]` or `[key_heads * key, hidden]`.
     Key,
-    /// Value projection, `[kv_heads * head, hidden]`.
+    /// Value projection, `[kv_heads * head, hidden]` or `[values, hidden]`.
     Value,
     /// Bias of the query projection, `[heads * head]`.
     QueryBias,
@@ -66,7 +66,8 @@ pub enum LayerWeight {
     KeyUp,
     /// Values from the latent row, `[heads, value, latent]`.
     ValueUp,
-    /// Output projection of the mixer, `[hidden, heads * value]` or `[hidden, heads * head]`.
+    /// Output projection of the mixer, `[hidden, heads * value]` or `[hidden, heads * head]`; also that of Kimi Delta
+    /// Attention, `[hidden, values]`.
     MixerOut,
     /// Bias of the output projection of the mixer, `[hidden]`.
     MixerOutBias,
@@ -76,6 +77,10 @@ pub enum LayerWeight {
     Inputs,
     /// Output gates of a DeltaNet, `[values, hidden]`.
     OutGate,
+    /// First step of the projection of output gates, `[gate_rank, hidden]`.
+    OutGateDown,
+    /// Second step of the same, `[values, gate_rank]`.
+    OutGateUp,
     /// Both, for each head of keys its query, key, values and gates: `[channels + values, hidden]`.
     JointInputs,
     /// Strengths of a DeltaNet's corrections, `[value_heads, hidden]`.
@@ -84,12 +89,22 @@ pub enum LayerWeight {
     Decay,
     /// Both, for each head of keys its strengths and decays: `[2 * value_heads, hidden]`.
     JointRates,
-    /// Bias on the decays, `[value_heads]`.
+    /// First step of what the decays of every row of a state are computed from, `[decay_rank, hidden]`.
+    DecayDown,
+    /// Second step of the same, `[decays, decay_rank]`.
+    DecayUp,
+    /// Bias on the decays, `[decays]`.
     DecayBias,
     /// Rates of decay below 0, `[value_heads]`; or the logarithms of their negatives.
     DecayRate,
     /// The convolution of a DeltaNet's inputs, `[channels, kernel]`, oldest token first.
     Convolution,
+    /// The convolution of queries alone, `[key_heads * key, kernel]`.
+    QueryConvolution,
+    /// The convolution of keys alone, `[key_heads * key, kernel]`.
+    KeyConvolution,
+    /// The convolution of values alone, `[values, kernel]`.
+    ValueConvolution,
     /// Norm of a DeltaNet's answers, `[value]`.
     AnswerNorm,
     /// Output projection of a DeltaNet, `[hidden, values]`.
@@ -308,7 +323,17 @@ impl Gqa {
 impl DeltaNet {
     fn weights(&self) -> Vec<LayerWeight> {
         use LayerWeight as W;
-        let mut weights = vec![W::DecayBias, W::DecayRate, W::Convolution, W::AnswerNorm, W::DeltaOut];
+        let mut weights = vec![W::DecayBias, W::DecayRate, W::AnswerNorm];
+        if let Some(kimi) = &self.kimi {
+            weights.extend([W::Query, W::Key, W::Value, W::Strength, W::DecayDown, W::DecayUp, W::MixerOut]);
+            weights.extend([W::QueryConvolution, W::KeyConvolution, W::ValueConvolution]);
+            weights.extend_from_slice(match kimi.gate_rank {
+                Some(_) => &[W::OutGateDown, W::OutGateUp],
+                None => &[W::OutGate],
+            });
+            return weights;
+        }
+        weights.extend([W::Convolution, W::DeltaOut]);
         match self.joint_inputs {
             true => weights.push(W::JointInputs),
             false => weights.extend([W::Inputs, W::OutGate]),
@@ -322,17 +347,47 @@ impl DeltaNet {
 
     fn shape(&self, weight: LayerWeight, hidden: usize) -> Option<Vec<usize>> {
         use LayerWeight as W;
+        let (values, heads) = (self.values(), self.value_heads);
+        match weight {
+            W::DecayBias => Some(vec![self.decays()]),
+            W::DecayRate => Some(vec![heads]),
+            W::AnswerNorm => Some(vec![self.value]),
+            W::Strength => (!self.joint_rates).then(|| vec![heads, hidden]),
+            W::OutGate => (!self.joint_inputs).then(|| vec![values, hidden]),
+            _ => match &self.kimi {
+                Some(kimi) => self.kimi_shape(kimi, weight, hidden),
+                None => self.gated_shape(weight, hidden),
+            },
+        }
+    }
+
+    fn gated_shape(&self, weight: LayerWeight, hidden: usize) -> Option<Vec<usize>> {
+        use LayerWeight as W;
         let (channels, values, heads) = (self.channels(), self.values(), self.value_heads);
         match weight {
             W::Inputs => (!self.joint_inputs).then(|| vec![channels, hidden]),
-            W::OutGate => (!self.joint_inputs).then(|| vec![values, hidden]),
             W::JointInputs => self.joint_inputs.then(|| vec![channels + values, hidden]),
-            W::Strength | W::Decay => (!self.joint_rates).then(|| vec![heads, hidden]),
+            W::Decay => (!self.joint_rates).then(|| vec![heads, hidden]),
             W::JointRates => self.joint_rates.then(|| vec![2 * heads, hidden]),
-            W::DecayBias | W::DecayRate => Some(vec![heads]),
             W::Convolution => Some(vec![channels, self.kernel]),
-            W::AnswerNorm => Some(vec![self.value]),
             W::DeltaOut => Some(vec![hidden, values]),
+            _ => None,
+        }
+    }
+
+    fn kimi_shape(&self, kimi: &KimiDelta, weight: LayerWeight, hidden: usize) -> Option<Vec<usize>> {
+        use LayerWeight as W;
+        let (keys, values) = (self.key_heads * self.key, self.values());
+        match weight {
+            W::Query | W::Key => Some(vec![keys, hidden]),
+            W::Value => Some(vec![values, hidden]),
+            W::QueryConvolution | W::KeyConvolution => Some(vec![keys, self.kernel]),
+            W::ValueConvolution => Some(vec![values, self.kernel]),
+            W::DecayDown => Some(vec![kimi.decay_rank, hidden]),
+            W::DecayUp => Some(vec![self.decays(), kimi.decay_rank]),
+            W::OutGateDown => Some(vec![kimi.gate_rank?, hidden]),
+            W::OutGateUp => Some(vec![values, kimi.gate_rank?]),
+            W::MixerOut => Some(vec![hidden, values]),
             _ => None,
         }
     }

@@ -42,6 +42,7 @@ pub const FAMILIES: &[&str] = &[
     "glm4_moe",
     "glm4_moe_lite",
     "minimax_m2",
+    "kimi_linear",
 ];
 
 /// Every checkpoint of the fixtures, with what it must answer.
@@ -58,7 +59,7 @@ pub fn checkpoints() -> Vec<(PathBuf, Oracle)> {
             }
         }
     }
-    assert!(all.len() >= 46, "fixtures are missing: {} checkpoints", all.len());
+    assert!(all.len() >= 48, "fixtures are missing: {} checkpoints", all.len());
     all
 }
 

@@ -91,10 +91,10 @@ impl History<'_> {
     }
 }
 
-/// For each token the convolved inputs, queries and keys normed, then strengths and decays of every head.
+/// For each token the convolved inputs, queries and keys normed, then strengths and what is left of every head's state.
 fn prepare(kernels: &Kernels, threads: &Threads, query: &DeltaQuery<'_>, history: &History<'_>) -> Vec<f32> {
     let net = query.net;
-    let (channels, heads) = (net.channels(), net.value_heads);
+    let (channels, heads, decays) = (net.channels(), net.value_heads, net.decays());
     let (weights, rates, biases) = (vector(query.convolution), vector(query.rate), vector(query.bias));
     let mut ready = vec![0.0; query.rows.len() * stride(net)];
     threads.for_chunks(&mut ready, stride(net), &|token, row| {
@@ -107,12 +107,14 @@ fn prepare(kernels: &Kernels, threads: &Threads, query: &DeltaQuery<'_>, history
         norm(kernels, queries, net.key, (net.key as f32).powf(-0.5));
         norm(kernels, &mut rest[..net.key_heads * net.key], net.key, 1.0);
 
-        let at = (query.rows.start + token) * heads;
-        let (strengths, decays) = scalars.split_at_mut(heads);
-        strengths.copy_from_slice(&host(query.strength)[at..][..heads]);
+        let at = query.rows.start + token;
+        let (strengths, left) = scalars.split_at_mut(heads);
+        strengths.copy_from_slice(&host(query.strength)[at * heads..][..heads]);
         kernels.sigmoid(strengths);
-        for (head, decay) in decays.iter_mut().enumerate() {
-            *decay = fade(host(query.decay)[at + head] + biases[head], rates[head]);
+        left.copy_from_slice(&host(query.decay)[at * decays..][..decays]);
+        kernels.add(biases, left);
+        for (left, rate) in left.chunks_exact_mut(decays / heads).zip(rates) {
+            kernels.fade(left, *rate);
         }
     });
     ready
@@ -120,7 +122,7 @@ fn prepare(kernels: &Kernels, threads: &Threads, query: &DeltaQuery<'_>, history
 
 /// Floats of a token that is ready.
 fn stride(net: &DeltaNet) -> usize {
-    net.channels() + 2 * net.value_heads
+    net.channels() + net.value_heads + net.decays()
 }
 
 /// Each head divided by its length, times `scale`.
@@ -129,13 +131,6 @@ fn norm(kernels: &Kernels, heads: &mut [f32], width: usize, scale: f32) {
         let inverse = 1.0 / (kernels.dot(head, head) + NORM_EPS).sqrt();
         head.iter_mut().for_each(|x| *x = *x * inverse * scale);
     }
-}
-
-/// What is left of a state: e^(rate · softplus(x)), rounded once.
-fn fade(x: f32, rate: f32) -> f32 {
-    let x = f64::from(x);
-    let softplus = if x > 30.0 { x } else { x.exp().ln_1p() };
-    (f64::from(rate) * softplus).exp() as f32
 }
 
 /// All tokens through one head. `state` is `[panels, key, 16]`, `answers` `[tokens, panels, 16]`.
@@ -150,22 +145,28 @@ fn recur(
     let width = net.value.next_multiple_of(PANEL);
     let key_head = net.key_head(head) * net.key;
     let (keys, values) = (net.key_heads * net.key, 2 * net.key_heads * net.key + head * net.value);
-    let (mut faded, mut decays) = (vec![0.0; net.key], vec![0.0; net.key]);
+    let (mut faded, mut same) = (vec![0.0; net.key], vec![0.0; net.key]);
+    let (strengths, per_head) = (net.channels(), net.decays() / net.value_heads);
     let mut padded = [0.0; COLUMNS];
     for (block, state) in state.chunks_mut(net.key * COLUMNS).enumerate() {
         let first = block * COLUMNS;
         let (count, whole) = (COLUMNS.min(net.value - first), COLUMNS.min(width - first));
         for (row, answers) in ready.chunks_exact(stride(net)).zip(answers.chunks_exact_mut(width)) {
-            let scalars = &row[net.channels()..];
-            let (strength, decay) = (scalars[head], scalars[net.value_heads + head]);
+            let strength = row[strengths + head];
+            let left = &row[strengths + net.value_heads + head * per_head..][..per_head];
+            let decay = if per_head == net.key {
+                left
+            } else {
+                same.fill(left[0]);
+                &same
+            };
             let key = &row[keys + key_head..][..net.key];
-            decays.fill(decay);
-            for (faded, key) in faded.iter_mut().zip(key) {
+            for ((faded, key), decay) in faded.iter_mut().zip(key).zip(decay) {
                 *faded = key * decay;
             }
             padded[..count].copy_from_slice(&row[values + first..][..count]);
             let query = &row[key_head..][..net.key];
-            let token = DeltaToken { key, faded: &faded, decay: &decays, query, strength };
+            let token = DeltaToken { key, faded: &faded, decay, query, strength };
             kernels.delta(state, token, &padded[..whole], &mut answers[first..][..whole]);
         }
     }

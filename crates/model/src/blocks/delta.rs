@@ -1,9 +1,10 @@
-//! Gated DeltaNet (arXiv:2412.06464): a state a head in place of rows a token.
+//! Gated DeltaNet (arXiv:2412.06464) and Kimi Delta Attention (arXiv:2510.26692): a state a head in place of rows a token.
 
 use backend::{Backend, DeltaQuery, Heads, Opening, Tensor, Weight};
 use base::{LayerId, Result};
 use spec::DeltaNet;
 
+use super::Projection;
 use crate::step::Step;
 
 pub(crate) struct Delta {
@@ -20,13 +21,17 @@ pub(crate) struct Delta {
 
 /// How queries, keys, values and output gates are projected.
 pub(crate) enum Inputs {
-    Apart { mixed: Weight, gate: Weight },
+    /// Queries, keys and values each by a matrix of its own.
+    Apart { parts: [Weight; 3], gate: Projection },
+    /// Queries, keys and values by one.
+    Mixed { mixed: Weight, gate: Weight },
+    /// All by one, head of keys by head of keys.
     Joint(Weight),
 }
 
 /// How strengths and decays are projected.
 pub(crate) enum Rates {
-    Apart { strength: Weight, decay: Weight },
+    Apart { strength: Weight, decay: Projection },
     Joint(Weight),
 }
 
@@ -57,7 +62,7 @@ impl Delta {
         }
         let heads = Heads { count: net.value_heads, width: net.value, offset: 0 };
         backend.rms_norm_heads(&mut out, heads, &self.norm, self.eps)?;
-        backend.gate(&mut out, &gate, Opening::Silu)?;
+        backend.gate(&mut out, &gate, if net.kimi.is_some() { Opening::Sigmoid } else { Opening::Silu })?;
         backend.matmul(&out, &self.out)
     }
 }
@@ -66,7 +71,11 @@ impl Inputs {
     /// What is convolved, `[tokens, channels]`, and output gates, `[tokens, values]`.
     fn forward(&self, x: &Tensor, net: &DeltaNet, backend: &dyn Backend) -> Result<(Tensor, Tensor)> {
         let joint = match self {
-            Self::Apart { mixed, gate } => return Ok((backend.matmul(x, mixed)?, backend.matmul(x, gate)?)),
+            Self::Apart { parts, gate } => {
+                let mixed = side_by_side(x, parts, net, backend)?;
+                return Ok((mixed, gate.forward(x, backend)?));
+            }
+            Self::Mixed { mixed, gate } => return Ok((backend.matmul(x, mixed)?, backend.matmul(x, gate)?)),
             Self::Joint(joint) => backend.matmul(x, joint)?,
         };
         // Of each head of keys: its query, its key, its values and their gates.
@@ -83,12 +92,25 @@ impl Inputs {
     }
 }
 
+/// Queries, keys and values of each token in one row, `[tokens, channels]`.
+fn side_by_side(x: &Tensor, parts: &[Weight; 3], net: &DeltaNet, backend: &dyn Backend) -> Result<Tensor> {
+    let mut all = backend.tensor(x.rows, net.channels())?;
+    let mut offset = 0;
+    for part in parts {
+        let one = backend.matmul(x, part)?;
+        let heads = |width, offset| Heads { count: 1, width, offset };
+        backend.copy_heads(&one, heads(one.cols, 0), &mut all, heads(net.channels(), offset), one.cols)?;
+        offset += one.cols;
+    }
+    Ok(all)
+}
+
 impl Rates {
-    /// Strengths and decays, `[tokens, value_heads]` each.
+    /// Strengths, `[tokens, value_heads]`, and what decays are computed from, `[tokens, decays]`.
     fn forward(&self, x: &Tensor, net: &DeltaNet, backend: &dyn Backend) -> Result<(Tensor, Tensor)> {
         let joint = match self {
             Self::Apart { strength, decay } => {
-                return Ok((backend.matmul(x, strength)?, backend.matmul(x, decay)?));
+                return Ok((backend.matmul(x, strength)?, decay.forward(x, backend)?));
             }
             Self::Joint(joint) => backend.matmul(x, joint)?,
         };

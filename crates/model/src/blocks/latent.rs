@@ -28,20 +28,16 @@ impl LatentAttention {
     pub(crate) fn forward(&self, layer: LayerId, x: &Tensor, step: &mut Step<'_, '_>) -> Result<Tensor> {
         let (mla, backend) = (&self.mla, step.backend);
         let mut q = self.queries.forward(x, backend, mla.rank_eps)?;
-        backend.rotate(
-            &mut q,
-            Heads { count: mla.heads, width: mla.head(), offset: mla.nope },
-            &step.rotation,
-        )?;
 
         // The latent row and the one rotated key that all heads share, side by side as the KV cache keeps them.
         let mut rows = backend.matmul(x, &self.latent_down)?;
         backend.rms_norm_heads(&mut rows, whole(mla.row()), &self.latent_norm, mla.rank_eps)?;
-        backend.rotate(
-            &mut rows,
-            Heads { count: 1, width: mla.row(), offset: mla.latent },
-            &step.rotation,
-        )?;
+        if mla.rope.is_some() {
+            let heads = Heads { count: mla.heads, width: mla.head(), offset: mla.nope };
+            backend.rotate(&mut q, heads, &step.rotation)?;
+            let key = Heads { count: 1, width: mla.row(), offset: mla.latent };
+            backend.rotate(&mut rows, key, &step.rotation)?;
+        }
 
         let mut out = backend.tensor(x.rows, mla.heads * mla.value)?;
         let index = layer.0 as usize;

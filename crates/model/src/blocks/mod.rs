@@ -36,6 +36,21 @@ impl Linear {
     }
 }
 
+/// A product, in one step or through a low rank.
+pub(crate) enum Projection {
+    Direct(Weight),
+    LowRank { down: Weight, up: Weight },
+}
+
+impl Projection {
+    pub(crate) fn forward(&self, x: &Tensor, backend: &dyn Backend) -> Result<Tensor> {
+        match self {
+            Self::Direct(weight) => backend.matmul(x, weight),
+            Self::LowRank { down, up } => backend.matmul(&backend.matmul(x, down)?, up),
+        }
+    }
+}
+
 /// What lets a token see those before it.
 pub(crate) enum Mixer {
     Latent(Box<LatentAttention>),

@@ -35,7 +35,7 @@ pub const FAMILY: Family = Family {
 };
 
 /// The published classes give the norms inside the low-rank projections this epsilon, whatever the configuration says.
-const RANK_EPS: f32 = 1e-6;
+pub(super) const RANK_EPS: f32 = 1e-6;
 
 fn read_config(config: Config<'_>) -> Result<ModelSpec> {
     let config = config.child("text_config")?.unwrap_or(config);
@@ -53,7 +53,7 @@ fn read_config(config: Config<'_>) -> Result<ModelSpec> {
         value: config.size("v_head_dim")?,
         rank_eps: RANK_EPS,
         scale: 0.0,
-        rope: rope.rope,
+        rope: Some(rope.rope),
     };
     let inner = config.size("moe_intermediate_size")?;
     let router = if second { router_of_v2(&config)? } else { routing::sigmoid_of_config(&config)? };
@@ -167,7 +167,7 @@ fn read_gguf(config: Config<'_>, shapes: Shapes<'_>) -> Result<ModelSpec> {
         value: config.size(value)?,
         rank_eps: RANK_EPS,
         scale: 0.0,
-        rope: rope.rope,
+        rope: Some(rope.rope),
     };
     let inner = config.size("expert_feed_forward_length")?;
     Shape {
@@ -238,7 +238,8 @@ impl Shape {
     }
 }
 
-const NAMES: Table = &[
+/// Latent attention.
+pub(super) const NAMES: Table = &[
     ("model.layers.{layer}.self_attn.q_proj.weight", Slot::Layer(W::Query)),
     ("model.layers.{layer}.self_attn.q_a_proj.weight", Slot::Layer(W::QueryDown)),
     ("model.layers.{layer}.self_attn.q_a_layernorm.weight", Slot::Layer(W::QueryNorm)),
@@ -249,7 +250,8 @@ const NAMES: Table = &[
     ("model.layers.{layer}.self_attn.o_proj.weight", Slot::Layer(W::MixerOut)),
 ];
 
-const GGUF_NAMES: Table = &[
+/// GGUF: latent attention.
+pub(super) const GGUF_NAMES: Table = &[
     ("blk.{layer}.attn_q.weight", Slot::Layer(W::Query)),
     ("blk.{layer}.attn_q_a.weight", Slot::Layer(W::QueryDown)),
     ("blk.{layer}.attn_q_a_norm.weight", Slot::Layer(W::QueryNorm)),

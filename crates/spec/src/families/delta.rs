@@ -41,6 +41,7 @@ pub(super) fn read_config(outer: &Config<'_>, variant: &Variant) -> Result<Model
         joint_inputs: variant.joint_inputs,
         joint_rates: variant.joint_rates,
         log_rates: true,
+        kimi: None,
     };
     let ffn = match variant.experts {
         true => {
@@ -84,6 +85,7 @@ pub(super) fn read_gguf(config: &Config<'_>, shapes: Shapes<'_>, variant: &Varia
         joint_inputs: variant.joint_inputs,
         joint_rates: variant.joint_rates,
         log_rates: false,
+        kimi: None,
     };
     let ffn = match variant.experts {
         true => {

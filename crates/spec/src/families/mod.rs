@@ -8,6 +8,7 @@ mod delta;
 mod deepseek_v3;
 mod glm4_moe;
 mod gpt_oss;
+mod kimi_linear;
 mod llama;
 mod minimax_m2;
 mod olmoe;
@@ -62,6 +63,7 @@ pub const ALL: &[&Family] = &[
     &gpt_oss::FAMILY,
     &glm4_moe::FAMILY,
     &minimax_m2::FAMILY,
+    &kimi_linear::FAMILY,
 ];
 
 /// Bounded before anything is laid out layer by layer.

@@ -82,10 +82,13 @@ fn latent(mixer: &Mixer) -> Result<&Mla> {
 fn check_sayable(spec: &ModelSpec) -> Result<()> {
     for layer in &spec.layers {
         let mla = latent(&layer.mixer)?;
-        if mla.rope.stretch != Stretch::None {
+        let Some(rope) = &mla.rope else {
+            return Err(Error::input("the demo is made from a model whose attention is rotated"));
+        };
+        if rope.stretch != Stretch::None {
             return Err(Error::input("the demo is made from a model without a stretched rotation"));
         }
-        if mla.rope.pairs != RopePairs::Adjacent {
+        if rope.pairs != RopePairs::Adjacent {
             return Err(Error::input("the demo is made from a model that rotates adjacent pairs"));
         }
         if layer.moe().is_some_and(|moe| moe.router.groups.is_some()) {
@@ -115,7 +118,9 @@ pub(super) fn describe(out: &mut Metadata, spec: &ModelSpec) -> Result<()> {
     }
     set("attention.layer_norm_rms_epsilon", Value::F32(spec.norm_eps));
     set("rope.dimension_count", count(mla.rotated));
-    set("rope.freq_base", Value::F32(mla.rope.theta as f32));
+    if let Some(rope) = &mla.rope {
+        set("rope.freq_base", Value::F32(rope.theta as f32));
+    }
     for layer in &spec.layers {
         match &layer.ffn {
             Ffn::Dense { inner } => set("feed_forward_length", count(*inner)),

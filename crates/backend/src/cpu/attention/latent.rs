@@ -83,7 +83,17 @@ mod tests {
     fn mla() -> Mla {
         let rope = Rope { dims: 4, theta: 1e4, pairs: RopePairs::Adjacent, stretch: Stretch::None };
         let (heads, latent, nope, rotated, value) = (3, 20, 6, 4, 5);
-        Mla { heads, query_rank: None, latent, nope, rotated, value, rank_eps: 1e-6, scale: 0.3, rope }
+        Mla {
+            heads,
+            query_rank: None,
+            latent,
+            nope,
+            rotated,
+            value,
+            rank_eps: 1e-6,
+            scale: 0.3,
+            rope: Some(rope),
+        }
     }
 
     /// The projections of `mla` in both spellings, holding the same numbers.
