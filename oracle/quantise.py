@@ -19,6 +19,8 @@ INT4_CONFIG = dict(
         weights=dict(num_bits=4, type="int", strategy="group", group_size=32, symmetric=True, dynamic=False,
                      actorder=None, block_structure=None, observer="minmax", observer_kwargs={}))))
 
+# What releases keep in FP8: neither norms nor routers, and of an indexer not what weighs its heads.
+FP8_NAMES = r"((?<!weights)_proj|_proj_with_mqa|\.w[123]|in_proj_qkv|in_proj_z|indexer\.wq_b|indexer\.wk)\.weight$"
 FP8_CONFIG = dict(quant_method="fp8", fmt="e4m3", activation_scheme="dynamic", weight_block_size=[128, 128])
 
 
@@ -84,7 +86,7 @@ def quantise(weights: dict[str, torch.Tensor], scheme: str) -> tuple[dict[str, t
         elif scheme == "mxfp4" and re.search(r"\.experts\.(gate_up|down)_proj$", name):
             parts, exact[name] = mxfp4(name, tensor)
             stored |= parts
-        elif scheme == "fp8" and re.search(r"(_proj|_proj_with_mqa|\.w[123]|in_proj_qkv|in_proj_z)\.weight$", name):
+        elif scheme == "fp8" and re.search(FP8_NAMES, name):
             parts, exact[name] = fp8(name, tensor)
             stored |= parts
         else:

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use backend::{Backend, Cpu, Form, LatentQuery, LatentUp, Precision, Span, Tensor, Weight};
 use quant::Quant;
-use spec::{Mla, Rope, RopePairs, Stretch};
+use spec::{Mla, Rope, RopePairs, Scope, Stretch};
 
 fn main() {
     let (cpu, mla) = (Cpu::new(2).unwrap(), k2());
@@ -66,6 +66,7 @@ fn k2() -> Mla {
         value,
         rank_eps: 1e-6,
         scale: 0.1,
+        scope: Scope::All,
         rope: Some(rope),
     }
 }
@@ -102,7 +103,7 @@ fn report(
     cpu.store_kv(&rows, 0..context, &mut kv, 0).unwrap();
     let mut out = cpu.tensor(tokens, mla.heads * mla.value).unwrap();
     let span = Span { rows: 0..tokens, start: context - tokens };
-    let query = LatentQuery { mla, up, form, q: &q, span: &span, kv: &kv };
+    let query = LatentQuery { mla, up, form, q: &q, span: &span, kv: &kv, chosen: None };
     let mut seconds: Vec<f64> = (0..7)
         .map(|_| {
             let start = Instant::now();

@@ -1,8 +1,8 @@
-//! Latent attention: what it works on, and which of its two forms to compute.
+//! Attention: what it works on, and which of the two forms of latent attention to compute.
 
 use std::ops::Range;
 
-use spec::{Gqa, Mla};
+use spec::{Gqa, Indexer, Mla};
 
 use crate::{KvRows, Tensor, Weight};
 
@@ -33,6 +33,51 @@ pub struct LatentQuery<'a> {
     pub span: &'a Span,
     /// The sequence's KV rows, those of these tokens among them.
     pub kv: &'a KvRows,
+    /// Which of them each token attends to; `None`: all up to its own.
+    pub chosen: Option<&'a Chosen>,
+}
+
+/// Tokens of one sequence that choose what they attend to.
+pub struct IndexQuery<'a> {
+    /// The sizes.
+    pub indexer: &'a Indexer,
+    /// Queries of the whole batch, rotated: `[tokens, heads * head]`.
+    pub q: &'a Tensor,
+    /// What heads weigh, `[tokens, heads]`.
+    pub weights: &'a Tensor,
+    /// Which rows of the batch, and where they stand in their sequence.
+    pub span: &'a Span,
+    /// The sequence's KV rows, those of these tokens among them.
+    pub kv: &'a KvRows,
+    /// Columns of a row before the indexer's key.
+    pub key_at: usize,
+}
+
+/// The cached rows that each token of a span attends to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// Positions, in order, token by token.
+    rows: Vec<u32>,
+    /// Where those of each token end.
+    ends: Vec<usize>,
+}
+
+impl Chosen {
+    /// Of these tokens.
+    pub fn new(tokens: impl IntoIterator<Item = Vec<u32>>) -> Self {
+        let mut chosen = Self { rows: Vec::new(), ends: Vec::new() };
+        for rows in tokens {
+            chosen.rows.extend(rows);
+            chosen.ends.push(chosen.rows.len());
+        }
+        chosen
+    }
+
+    /// The positions of a token's rows, in order; its number counts from the first of the span.
+    pub fn of(&self, token: usize) -> &[u32] {
+        let start = if token == 0 { 0 } else { self.ends[token - 1] };
+        &self.rows[start..self.ends[token]]
+    }
 }
 
 /// The same for grouped-query attention, whose scores are multiplied by `head^-1/2`.
@@ -86,13 +131,15 @@ impl Form {
     /// value`. Spelling a cached row out costs `(nope + value) * latent` a head; so does carrying a query through the
     /// latent space, which was measured to take eight times as long, and turning the weights first as long as
     /// spelling 20 rows. In the shapes of Kimi K2 the forms meet at 3 tokens of a fresh prompt, and at some 170 that
-    /// follow a long one.
+    /// follow a long one. A token that chooses what it attends to meets no more than that when absorbed, and everything
+    /// when expanded: in the shapes of DeepSeek-V3.2 absorbed is cheaper again from some 20 thousand tokens on.
     pub fn cheaper(mla: &Mla, prompt: &Range<usize>) -> Self {
         let (absorbed, expanded) = (2 * mla.latent + mla.rotated, mla.nope + mla.rotated + mla.value);
         let row = ((mla.nope + mla.value) * mla.latent) as f64;
         let (cached, tokens) = (prompt.start as f64, prompt.len() as f64);
         let pairs = tokens * (cached + tokens / 2.0);
-        let saved = pairs * absorbed.saturating_sub(expanded) as f64 + tokens * 7.0 * row;
+        let met = mla.top_k().map_or(pairs, |top_k| pairs.min(tokens * top_k as f64));
+        let saved = met * absorbed as f64 - pairs * expanded.min(absorbed) as f64 + tokens * 7.0 * row;
         let spent = (20.0 + cached) * row;
         if saved > spent { Self::Expanded } else { Self::Absorbed }
     }

@@ -17,8 +17,8 @@ use base::{ExpertId, Result, TokenId};
 use quant::{Matrix, Quant};
 use spec::{Gate, Router};
 
-pub use attention::{Form, GroupedQuery, LatentQuery, LatentUp, Span};
-pub use cpu::{Cpu, grouped_scratch_bytes, latent_scratch_bytes};
+pub use attention::{Chosen, Form, GroupedQuery, IndexQuery, LatentQuery, LatentUp, Span};
+pub use cpu::{Cpu, grouped_scratch_bytes, index_scratch_bytes, latent_scratch_bytes};
 pub use delta::{Before, DeltaQuery, DeltaState, Opening, delta_scratch_bytes};
 pub use kernels::{Activations, Isa, Kernels, codes_scratch_bytes};
 pub use routing::{Routing, Use};
@@ -75,6 +75,9 @@ pub trait Backend: Send + Sync {
     /// [`rms_norm`](Self::rms_norm) in place, of `weight.cols` columns of each head alone.
     fn rms_norm_heads(&self, x: &mut Tensor, heads: Heads, weight: &Weight, eps: f32) -> Result<()>;
 
+    /// Each row less its mean, divided by its deviation, times `weight`, plus `bias`: in place.
+    fn layer_norm(&self, x: &mut Tensor, weight: &Weight, bias: &Weight, eps: f32) -> Result<()>;
+
     /// `x wᵀ`: `[tokens, w.cols]` to `[tokens, w.rows]`.
     fn matmul(&self, x: &Tensor, w: &Weight) -> Result<Tensor>;
 
@@ -120,6 +123,10 @@ pub trait Backend: Send + Sync {
 
     /// Puts bytes that [`kv_bytes`](Self::kv_bytes) gave back, as the rows of `to` that begin at `at`.
     fn set_kv_bytes(&self, bytes: &[u8], to: &mut KvRows, at: usize) -> Result<()>;
+
+    /// Which of the cached rows up to its own each token of one sequence attends to: those of the highest scores, and
+    /// of equal ones the earlier; all, where they are no more than are chosen.
+    fn choose_rows(&self, query: &IndexQuery<'_>) -> Result<Chosen>;
 
     /// Causal latent attention of some tokens of one sequence, into the same rows of `out`:
     /// `[tokens, heads * (nope + rotated)]` to `[tokens, heads * value]`.

@@ -129,6 +129,11 @@ impl Rotation {
         Self { dims: 0, pairs: RopePairs::Halves, cos: Vec::new(), sin: Vec::new() }
     }
 
+    /// The same angles for heads whose dimensions are paired in another way.
+    pub fn with_pairs(&self, pairs: RopePairs) -> Self {
+        Self { dims: self.dims, pairs, cos: self.cos.clone(), sin: self.sin.clone() }
+    }
+
     /// The rotation of each token of a batch, by its position in its sequence and the angle per position of each pair.
     ///
     /// The angle is a product of two f32, as in the published implementations: at long contexts the rounding of the

@@ -5,12 +5,13 @@
 use std::ops::Range;
 
 use backend::{
-    Activations, Backend, Cpu, Form, KvRows, LatentQuery, LatentUp, Precision, Span, Tensor, Weight,
+    Activations, Backend, Chosen, Cpu, Form, IndexQuery, KvRows, LatentQuery, LatentUp, Precision, Span,
+    Tensor, Weight,
 };
 use base::TokenId;
 use kernels::{Isa, Kernels};
 use quant::Quant;
-use spec::{Mla, Rope, RopePairs, Stretch};
+use spec::{Indexer, Mla, Rope, RopePairs, Scope, Stretch};
 
 const CONTEXT: usize = 700;
 
@@ -26,6 +27,7 @@ fn mla() -> Mla {
         value,
         rank_eps: 1e-6,
         scale: 0.3,
+        scope: Scope::All,
         rope: Some(rope),
     }
 }
@@ -72,11 +74,30 @@ impl Scene {
 
     /// Answers of the tokens at these positions, `[tokens, heads * value]`, in calls of at most `chunk`.
     fn answers(&self, form: Form, tokens: Range<usize>, chunk: usize) -> Vec<f32> {
+        self.chosen_answers(form, tokens, chunk, None)
+    }
+
+    /// The same, of tokens at these positions that attend to what `choose` says of each.
+    fn chosen_answers(
+        &self,
+        form: Form,
+        tokens: Range<usize>,
+        chunk: usize,
+        choose: Option<&dyn Fn(usize) -> Vec<u32>>,
+    ) -> Vec<f32> {
         let mut out = self.cpu.tensor(CONTEXT, self.mla.heads * self.mla.value).unwrap();
         for start in tokens.clone().step_by(chunk) {
             let span = Span { rows: start..tokens.end.min(start + chunk), start };
-            let query =
-                LatentQuery { mla: &self.mla, up: &self.up, form, q: &self.q, span: &span, kv: &self.kv };
+            let chosen = choose.map(|choose| Chosen::new((start..span.len()).map(choose)));
+            let query = LatentQuery {
+                mla: &self.mla,
+                up: &self.up,
+                form,
+                q: &self.q,
+                span: &span,
+                kv: &self.kv,
+                chosen: chosen.as_ref(),
+            };
             self.cpu.latent_attention(&query, &mut out).unwrap();
         }
         self.cpu.to_host(&out, tokens).unwrap()
@@ -161,5 +182,104 @@ fn rows_of_the_cache_move_bit_for_bit() {
         scene.cpu.copy_kv(&scene.kv, 0..410, &mut moved).unwrap();
         let scene = Scene { kv: moved, ..scene };
         assert_eq!(scene.answers(Form::Absorbed, 400..410, 10), expected, "{precision:?}");
+    }
+}
+
+#[test]
+fn who_chooses_everything_is_answered_as_who_chooses_nothing() {
+    let scene = Scene::new(Cpu::new(2).unwrap(), Precision::F16);
+    for form in [Form::Absorbed, Form::Expanded] {
+        let all = |position: usize| (0..=position as u32).collect();
+        let found = scene.chosen_answers(form, 500..540, 40, Some(&all));
+        assert_eq!(found, scene.answers(form, 500..540, 40), "{form:?}");
+    }
+}
+
+#[test]
+fn what_is_not_chosen_is_not_seen() {
+    let choose = |position: usize| (0..=position as u32).filter(|row| row % 3 == 1).collect::<Vec<u32>>();
+    let scene = Scene::new(Cpu::new(2).unwrap(), Precision::F32);
+    let [absorbed, expanded] = [Form::Absorbed, Form::Expanded].map(|form| {
+        let whole = scene.chosen_answers(form, 600..630, 30, Some(&choose));
+        assert_eq!(scene.chosen_answers(form, 600..630, 7, Some(&choose)), whole, "{form:?} in chunks");
+        whole
+    });
+    let error = absorbed.iter().zip(&expanded).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(error < 1e-5 && error > 0.0, "{error}");
+
+    // A cache of the chosen rows alone.
+    let few = Scene::new(Cpu::new(1).unwrap(), Precision::F32);
+    let (at, rows) = (610, choose(610));
+    let mut kv = few.cpu.kv_rows(rows.len(), few.mla.row(), Precision::F32).unwrap();
+    for (to, row) in rows.iter().enumerate() {
+        let bytes = few.cpu.kv_bytes(&few.kv, *row as usize..*row as usize + 1).unwrap();
+        few.cpu.set_kv_bytes(&bytes, &mut kv, to).unwrap();
+    }
+    let span = Span { rows: at..at + 1, start: rows.len() - 1 };
+    let mut out = few.cpu.tensor(CONTEXT, few.mla.heads * few.mla.value).unwrap();
+    let (mla, up, q) = (&few.mla, &few.up, &few.q);
+    let query = LatentQuery { mla, up, form: Form::Absorbed, q, span: &span, kv: &kv, chosen: None };
+    few.cpu.latent_attention(&query, &mut out).unwrap();
+    let width = out.cols;
+    assert_eq!(few.cpu.to_host(&out, at..at + 1).unwrap(), absorbed[(at - 600) * width..][..width]);
+}
+
+/// What the tokens at these positions choose, in calls of at most `chunk`.
+fn choices(cpu: &Cpu, precision: Precision, tokens: Range<usize>, chunk: usize) -> Vec<Vec<u32>> {
+    let indexer = Indexer { heads: 5, head: 12, top_k: 40, pairs: RopePairs::Halves };
+    let q = tensor(cpu, CONTEXT, 60, &numbers(CONTEXT * 60, 3));
+    let weights = tensor(cpu, CONTEXT, 5, &numbers(CONTEXT * 5, 4));
+    let cached = tensor(cpu, CONTEXT, 20, &numbers(CONTEXT * 20, 5));
+    let mut kv = cpu.kv_rows(CONTEXT, 20, precision).unwrap();
+    cpu.store_kv(&cached, 0..CONTEXT, &mut kv, 0).unwrap();
+    let mut lists = Vec::new();
+    for start in tokens.clone().step_by(chunk) {
+        let span = Span { rows: start..tokens.end.min(start + chunk), start };
+        let query =
+            IndexQuery { indexer: &indexer, q: &q, weights: &weights, span: &span, kv: &kv, key_at: 8 };
+        let chosen = cpu.choose_rows(&query).unwrap();
+        lists.extend((0..span.rows.len()).map(|token| chosen.of(token).to_vec()));
+    }
+    lists
+}
+
+#[test]
+fn a_choice_is_the_same_however_it_is_computed() {
+    for precision in Precision::ALL {
+        let scalar = Cpu::with(Kernels::for_isa(Isa::Scalar).unwrap(), Activations::F32, 1).unwrap();
+        let expected = choices(&scalar, *precision, 20..300, 280);
+        assert!(
+            (20..40).all(|position| expected[position - 20] == (0..=position as u32).collect::<Vec<_>>())
+        );
+        for isa in Isa::ALL.iter().filter_map(|isa| Kernels::for_isa(*isa)) {
+            for (threads, chunk) in [(3, 280), (2, 37), (1, 1)] {
+                let cpu = Cpu::with(isa, Activations::F32, threads).unwrap();
+                let tokens = if chunk == 1 { 290..300 } else { 20..300 };
+                let found = choices(&cpu, *precision, tokens, chunk);
+                assert_eq!(found, expected[expected.len() - found.len()..], "{} {chunk}", isa.isa.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_tokens_chosen_are_those_whose_definition_is_highest() {
+    let (q, weights, cached) = (numbers(CONTEXT * 60, 3), numbers(CONTEXT * 5, 4), numbers(CONTEXT * 20, 5));
+    let cpu = Cpu::new(2).unwrap();
+    for position in [40, 127, 128, 600] {
+        let found = choices(&cpu, Precision::F32, position..position + 1, 1).remove(0);
+        let score = |key: usize| -> f64 {
+            let product = |head: usize| -> f64 {
+                let q = &q[position * 60 + head * 12..][..12];
+                let key = &cached[key * 20 + 8..][..12];
+                q.iter().zip(key).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+            };
+            (0..5).map(|head| f64::from(weights[position * 5 + head]) * product(head).max(0.0)).sum()
+        };
+        let mut ranked: Vec<usize> = (0..=position).collect();
+        ranked.sort_by(|a, b| score(*b).total_cmp(&score(*a)).then(a.cmp(b)));
+        let mut expected: Vec<u32> = ranked[..40].iter().map(|row| *row as u32).collect();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "at {position}");
     }
 }

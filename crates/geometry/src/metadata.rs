@@ -2,7 +2,7 @@
 
 use formats::gguf::{Array, Metadata, Value};
 
-use crate::shape::{Alternating, Geometry, Grouped, Latent, Mixer, Shared};
+use crate::shape::{Alternating, Geometry, Grouped, Indexer, Latent, Mixer, Shared};
 use crate::vocabulary;
 
 /// All keys for a file of the first `layers` layers.
@@ -55,6 +55,9 @@ impl Keys {
             Mixer::Latent(latent) => {
                 self.count("attention.head_count_kv", 1);
                 self.latent(&latent);
+                if let Some(indexer) = &latent.indexer {
+                    self.indexer(indexer, layers);
+                }
             }
             Mixer::Kimi(kimi) => {
                 let heads = (0..layers).map(|layer| i32::from(geometry.attends(layer))).collect();
@@ -86,6 +89,16 @@ impl Keys {
             self.count("attention.q_lora_rank", of.query_rank);
         }
         self.count("attention.kv_lora_rank", of.latent);
+    }
+
+    fn indexer(&mut self, indexer: &Indexer, layers: usize) {
+        self.count("attention.indexer.head_count", indexer.heads);
+        self.count("attention.indexer.key_length", indexer.head);
+        self.count("attention.indexer.top_k", indexer.top_k);
+        if indexer.every > 1 {
+            let types = (0..layers).map(|layer| indexer.is_in(layer)).collect();
+            self.set("attention.indexer.types", Value::Array(Array::Bool(types)));
+        }
     }
 
     fn grouped(&mut self, grouped: &Grouped) {

@@ -67,6 +67,30 @@ pub struct Latent {
     pub rotated: usize,
     /// Width of a head's value.
     pub value: usize,
+    /// What chooses the tokens that are attended to, where something does.
+    pub indexer: Option<Indexer>,
+}
+
+/// The lightning indexer.
+#[derive(Clone, Copy, Debug)]
+pub struct Indexer {
+    /// Heads.
+    pub heads: usize,
+    /// Width of a head.
+    pub head: usize,
+    /// Tokens that are attended to at most.
+    pub top_k: usize,
+    /// The first layers, each with an indexer of its own.
+    pub first: usize,
+    /// Every so many from the last of those on has one; the layers between attend to what it chose.
+    pub every: usize,
+}
+
+impl Indexer {
+    /// Whether a layer has one of its own.
+    pub(crate) fn is_in(&self, layer: usize) -> bool {
+        (layer + 1).saturating_sub(self.first).is_multiple_of(self.every)
+    }
 }
 
 /// Gated DeltaNet, and gated grouped-query attention in every `interval`th layer.
@@ -247,7 +271,13 @@ impl Geometry {
                 2 * grouped.kv_heads * grouped.head
             }
         };
-        (0..layers).filter(|layer| self.attends(*layer)).count() * one
+        let index = match self.mixer {
+            Mixer::Latent(Latent { indexer: Some(indexer), .. }) => {
+                (0..layers).filter(|layer| indexer.is_in(*layer)).count() * indexer.head
+            }
+            _ => 0,
+        };
+        (0..layers).filter(|layer| self.attends(*layer)).count() * one + index
     }
 
     /// No layer has experts.

@@ -3,8 +3,8 @@
 use base::{Error, Quoted, Result};
 
 use crate::shape::{
-    Alternating, Biases, Control, Geometry, Grouped, Kimi, Latent, Mixer, Moe, Norms, Rope, Shared, Text,
-    Yarn,
+    Alternating, Biases, Control, Geometry, Grouped, Indexer, Kimi, Latent, Mixer, Moe, Norms, Rope, Shared,
+    Text, Yarn,
 };
 
 /// Every geometry.
@@ -13,6 +13,7 @@ pub const ALL: &[&Geometry] = &[
     &KIMI_K25,
     &KIMI_LINEAR,
     &DEEPSEEK_V3,
+    &DEEPSEEK_V32,
     &QWEN35_397B,
     &QWEN3_30B,
     &GPT_OSS_120B,
@@ -20,6 +21,8 @@ pub const ALL: &[&Geometry] = &[
     &GLM_46,
     &GLM_45_AIR,
     &GLM_47_FLASH,
+    &GLM_5,
+    &GLM_52,
     &MINIMAX_M2,
     &LLAMA_33_70B,
     &QWEN3_32B,
@@ -58,6 +61,7 @@ const KIMI_K2: Geometry = Geometry {
         nope: 128,
         rotated: 64,
         value: 128,
+        indexer: None,
     }),
     rope: Rope { dims: 64, theta: 5e4, yarn: Some(KIMI_YARN), factors: false, sections: None },
     moe: Moe {
@@ -106,7 +110,15 @@ const KIMI_LINEAR: Geometry = Geometry {
     context: 1_048_576,
     norm_eps: 1e-5,
     mixer: Mixer::Kimi(Kimi {
-        latent: Latent { heads: 32, query_rank: 0, latent: 512, nope: 128, rotated: 64, value: 128 },
+        latent: Latent {
+            heads: 32,
+            query_rank: 0,
+            latent: 512,
+            nope: 128,
+            rotated: 64,
+            value: 128,
+            indexer: None,
+        },
         interval: 4,
         width: 128,
         kernel: 4,
@@ -130,6 +142,7 @@ const DEEPSEEK_V3: Geometry = Geometry {
         nope: 128,
         rotated: 64,
         value: 128,
+        indexer: None,
     }),
     rope: Rope {
         theta: 1e4,
@@ -146,6 +159,22 @@ const DEEPSEEK_V3: Geometry = Geometry {
     },
     experts: "Q4_K",
     ..KIMI_K2
+};
+
+const DEEPSEEK_V32: Geometry = Geometry {
+    name: "deepseek-v3.2",
+    title: "DeepSeek V3.2",
+    architecture: "deepseek32",
+    mixer: Mixer::Latent(Latent {
+        heads: 128,
+        query_rank: 1536,
+        latent: 512,
+        nope: 128,
+        rotated: 64,
+        value: 128,
+        indexer: Some(Indexer { heads: 64, head: 128, top_k: 2048, first: 1, every: 1 }),
+    }),
+    ..DEEPSEEK_V3
 };
 
 const QWEN_TEXT: Text = Text {
@@ -363,6 +392,7 @@ const GLM_47_FLASH: Geometry = Geometry {
         nope: 192,
         rotated: 64,
         value: 256,
+        indexer: None,
     }),
     rope: Rope { theta: 1e6, yarn: None, ..KIMI_K2.rope },
     moe: Moe { experts: 64, top_k: 4, inner: 1536, scale: Some(1.8), ..KIMI_K2.moe },
@@ -376,6 +406,43 @@ const GLM_47_FLASH: Geometry = Geometry {
     },
     experts: "Q4_K",
     ..KIMI_K2
+};
+
+const GLM_5: Geometry = Geometry {
+    name: "glm-5",
+    title: "GLM-5; 5.1 has the same sizes",
+    architecture: "glm-dsa",
+    layers: 78,
+    dense_layers: 3,
+    dense_inner: 12288,
+    hidden: 6144,
+    mixer: Mixer::Latent(GLM_5_ATTENTION),
+    moe: Moe { experts: 256, top_k: 8, inner: 2048, scale: Some(2.5), ..KIMI_K2.moe },
+    ..GLM_47_FLASH
+};
+
+const GLM_5_ATTENTION: Latent = Latent {
+    heads: 64,
+    query_rank: 2048,
+    latent: 512,
+    nope: 192,
+    rotated: 64,
+    value: 256,
+    indexer: Some(GLM_5_INDEXER),
+};
+
+const GLM_5_INDEXER: Indexer = Indexer { heads: 32, head: 128, top_k: 2048, first: 1, every: 1 };
+
+const GLM_52: Geometry = Geometry {
+    name: "glm-5.2",
+    title: "GLM-5.2",
+    context: 1_048_576,
+    mixer: Mixer::Latent(Latent {
+        indexer: Some(Indexer { first: 3, every: 4, ..GLM_5_INDEXER }),
+        ..GLM_5_ATTENTION
+    }),
+    rope: Rope { theta: 8e6, ..GLM_5.rope },
+    ..GLM_5
 };
 
 const MINIMAX_M2: Geometry = Geometry {
@@ -483,6 +550,7 @@ const DEEPSEEK_30B: Geometry = Geometry {
         nope: 128,
         rotated: 64,
         value: 128,
+        indexer: None,
     }),
     rope: Rope { dims: 64, theta: 1e6, yarn: None, factors: false, sections: None },
     moe: Moe { experts: 128, inner: 768, scale: Some(1.0), ..KIMI_K2.moe },
@@ -501,7 +569,15 @@ const DEEPSEEK_TINY: Geometry = Geometry {
     hidden: 256,
     vocab: 1024,
     context: 4096,
-    mixer: Mixer::Latent(Latent { heads: 4, query_rank: 64, latent: 64, nope: 32, rotated: 32, value: 32 }),
+    mixer: Mixer::Latent(Latent {
+        heads: 4,
+        query_rank: 64,
+        latent: 64,
+        nope: 32,
+        rotated: 32,
+        value: 32,
+        indexer: None,
+    }),
     rope: Rope { dims: 32, theta: 1e4, yarn: None, factors: false, sections: None },
     moe: Moe { experts: 32, top_k: 4, inner: 256, scale: Some(1.0), ..KIMI_K2.moe },
     text: Text {

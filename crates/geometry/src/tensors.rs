@@ -4,7 +4,7 @@ use formats::gguf::types::{Block, GgmlType};
 use formats::gguf::write::Tensor;
 
 use crate::fillings::fallback;
-use crate::shape::{Alternating, Biases, Geometry, Grouped, Kimi, Latent, Mixer, Norms, Shared};
+use crate::shape::{Alternating, Biases, Geometry, Grouped, Indexer, Kimi, Latent, Mixer, Norms, Shared};
 
 /// A tensor to be written.
 #[derive(Clone, Debug)]
@@ -73,7 +73,12 @@ impl List {
     fn mixer(&mut self, geometry: &Geometry, layer: usize) {
         let hidden = geometry.hidden;
         match geometry.mixer {
-            Mixer::Latent(latent) => self.latent(hidden, &latent),
+            Mixer::Latent(latent) => {
+                self.latent(hidden, &latent);
+                if let Some(indexer) = latent.indexer.filter(|indexer| indexer.is_in(layer)) {
+                    self.indexer(hidden, latent.query_rank, &indexer);
+                }
+            }
             Mixer::Kimi(kimi) if geometry.attends(layer) => self.latent(hidden, &kimi.latent),
             Mixer::Kimi(kimi) => self.kimi_delta(hidden, &kimi),
             Mixer::Grouped(grouped) => self.grouped(hidden, &grouped, 1),
@@ -97,7 +102,7 @@ impl List {
     }
 
     fn latent(&mut self, hidden: usize, of: &Latent) {
-        let Latent { heads, query_rank, latent, nope, rotated, value } = *of;
+        let Latent { heads, query_rank, latent, nope, rotated, value, .. } = *of;
         let queries = heads * (nope + rotated);
         if query_rank > 0 {
             self.matrix("attn_q_a", &[query_rank, hidden], Fill::Gain(1.0));
@@ -111,6 +116,15 @@ impl List {
         self.matrix("attn_k_b", &[heads, latent, nope], Fill::Gain(1.0));
         self.matrix("attn_v_b", &[heads, value, latent], Fill::Gain(1.0));
         self.matrix("attn_output", &[hidden, heads * value], Fill::Gain(BRANCH));
+    }
+
+    fn indexer(&mut self, hidden: usize, query_rank: usize, of: &Indexer) {
+        let Indexer { heads, head, .. } = *of;
+        self.vector("indexer.k_norm.weight", head, Fill::Ones);
+        self.vector("indexer.k_norm.bias", head, Fill::Zeros);
+        self.matrix("indexer.proj", &[heads, hidden], Fill::Gain(1.0));
+        self.matrix("indexer.attn_k", &[head, hidden], Fill::Gain(1.0));
+        self.matrix("indexer.attn_q_b", &[heads * head, query_rank], Fill::Gain(1.0));
     }
 
     fn kimi_delta(&mut self, hidden: usize, of: &Kimi) {

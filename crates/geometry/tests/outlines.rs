@@ -12,6 +12,9 @@ const PUBLISHED: &[(&str, f64)] = &[
     ("kimi-k2.5", 1026.41),
     ("kimi-linear-48b-a3b", 49.12),
     ("deepseek-v3", 671.03),
+    ("deepseek-v3.2", 671.88),
+    ("glm-5", 743.91),
+    ("glm-5.2", 743.38),
     ("qwen3.5-397b-a17b", 396.35),
     ("qwen3-30b-a3b", 30.53),
     ("gpt-oss-120b", 116.83),
@@ -37,6 +40,9 @@ fn a_geometry_has_as_many_weights_as_the_published_model() {
 fn attention_keeps_as_much_of_a_token_as_published() {
     let bytes_in_16_bits = [
         ("kimi-k2", 70_272),
+        ("deepseek-v3.2", 70_272 + 61 * 256),
+        ("glm-5", 89_856 + 78 * 256),
+        ("glm-5.2", 89_856 + 21 * 256),
         ("qwen3.5-397b-a17b", 30_720),
         ("kimi-linear-48b-a3b", 7 * 1152),
         ("qwen3-30b-a3b", 98_304),

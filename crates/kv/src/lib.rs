@@ -1,7 +1,7 @@
 //! What was said: the attention state of live sequences.
 //!
 //! A sequence keeps rows of one precision for each layer, allocated for its whole context when it starts and committed by the system as
-//! it fills. What a mixer keeps of a token is its row: for latent attention the latent row and the rotated key, for
+//! it fills. What a mixer keeps of a token is its row: for latent attention the latent row, the rotated key and that of an indexer, for
 //! grouped-query attention the key and the value of each of its heads. A recurrent mixer keeps a state of all tokens
 //! together instead, which cannot forget the last of them, and a layer with a window the rows that it still sees: a cache
 //! with such layers goes back to a mark, or to nothing.

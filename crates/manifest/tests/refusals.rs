@@ -17,6 +17,8 @@ fn fixture(name: &str) -> PathBuf {
 /// A GGUF file of every family.
 const FAMILIES: &[&str] = &[
     "grouped/model.gguf",
+    "../deepseek_v32/plain/model.gguf",
+    "../glm_moe_dsa/shared/model.gguf",
     "../qwen3_moe/plain/model.gguf",
     "../mixtral/plain/model.gguf",
     "../mixtral/plain/by_expert.gguf",

@@ -118,6 +118,7 @@ impl Decoder {
             entries,
             spans,
             rotation,
+            chosen: Vec::new(),
             portions,
             form,
             guesser,

@@ -8,11 +8,11 @@ use backend::{Backend, LatentUp, Weight};
 use base::{Context, Error, Extent, LayerId, Result, Timeline};
 use manifest::{Manifest, Stored};
 use quant::{Matrix, Quant};
-use spec::{DeltaNet, Gqa, KimiDelta, LayerWeight as W, Mla, Role};
+use spec::{DeltaNet, Gqa, KimiDelta, LayerWeight as W, Mla, Role, Scope};
 
 use crate::blocks::{
-    Delta, Ffn, Gated, GroupedAttention, Inputs, LatentAttention, Linear, Mixer, Moe, Projection, Queries,
-    Rates, Streamed,
+    Chooses, Delta, Ffn, Gated, GroupedAttention, Indexer, Inputs, LatentAttention, Linear, LowRank, Mixer,
+    Moe, Projection, Rates, Streamed,
 };
 use crate::decoder::{Decoder, Layer};
 use crate::embedding::{Embedding, RowSource};
@@ -180,13 +180,12 @@ impl Loader<'_> {
     }
 
     fn latent(&mut self, id: LayerId, mla: &Mla) -> Result<LatentAttention> {
-        let queries = match mla.query_rank {
-            None => Queries::Direct(self.of(id, W::Query)?),
-            Some(_) => Queries::LowRank {
-                down: self.of(id, W::QueryDown)?,
-                norm: self.of(id, W::QueryNorm)?,
-                up: self.of(id, W::QueryUp)?,
-            },
+        let (low_rank, queries) = match mla.query_rank {
+            None => (None, W::Query),
+            Some(_) => {
+                let (down, norm) = (self.of(id, W::QueryDown)?, self.of(id, W::QueryNorm)?);
+                (Some(LowRank { down, norm }), W::QueryUp)
+            }
         };
         let latent_up = match self.optional(Role::Layer(id, W::LatentUp))? {
             Some(joint) => LatentUp::Joint(joint),
@@ -194,11 +193,28 @@ impl Loader<'_> {
         };
         Ok(LatentAttention {
             mla: mla.clone(),
-            queries,
+            low_rank,
+            queries: self.of(id, queries)?,
             latent_down: self.of(id, W::LatentDown)?,
             latent_norm: self.of(id, W::LatentNorm)?,
             latent_up,
+            chooses: match &mla.scope {
+                Scope::All => Chooses::Nothing,
+                Scope::Indexed(sizes) => Chooses::Indexer(Box::new(self.indexer(id, sizes)?)),
+                Scope::Former { .. } => Chooses::Former,
+            },
             out: self.of(id, W::MixerOut)?,
+        })
+    }
+
+    fn indexer(&mut self, id: LayerId, sizes: &spec::Indexer) -> Result<Indexer> {
+        Ok(Indexer {
+            sizes: sizes.clone(),
+            query: self.of(id, W::IndexQuery)?,
+            key: self.of(id, W::IndexKey)?,
+            norm: self.of(id, W::IndexNorm)?,
+            bias: self.of(id, W::IndexBias)?,
+            weights: self.of(id, W::IndexWeights)?,
         })
     }
 

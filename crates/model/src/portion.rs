@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use backend::{Backend, Rotation, Span, Tensor};
+use backend::{Backend, Chosen, Rotation, Span, Tensor};
 use base::Result;
 
 /// Rows of a portion. Weights of the trunk are read from memory once for each.
@@ -19,6 +19,8 @@ pub(crate) struct Portion {
     /// Of every entry, counted from the first of `rows`.
     pub(crate) spans: Vec<Span>,
     pub(crate) rotation: Rotation,
+    /// As the step has it, of the tokens of this portion.
+    pub(crate) chosen: Vec<Option<Chosen>>,
 }
 
 /// The portions of a pass, each with a span for every entry and the rotation that `rotate` makes of its positions. None
@@ -32,7 +34,7 @@ pub(crate) fn portions(spans: &[Span], rotate: &dyn Fn(&[Span]) -> Rotation) -> 
         let rows = first..count.min(first + PORTION);
         let spans: Vec<Span> = spans.iter().map(|span| part(span, &rows)).collect();
         let rotation = rotate(&spans);
-        Portion { rows, spans, rotation }
+        Portion { rows, spans, rotation, chosen: Vec::new() }
     };
     (0..count).step_by(PORTION).map(portion).collect()
 }

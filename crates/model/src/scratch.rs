@@ -1,7 +1,7 @@
 //! How much memory one pass needs beside weights, experts and KV: a pure function of the shapes.
 
-use backend::{delta_scratch_bytes, grouped_scratch_bytes, latent_scratch_bytes};
-use spec::{DeltaNet, Ffn, Gqa, Mixer, Mla, ModelSpec};
+use backend::{delta_scratch_bytes, grouped_scratch_bytes, index_scratch_bytes, latent_scratch_bytes};
+use spec::{DeltaNet, Ffn, Gqa, Mixer, Mla, ModelSpec, Scope};
 
 use crate::decoder::HEAD_ROWS;
 use crate::portion::PORTION;
@@ -39,9 +39,19 @@ pub fn scratch_bytes(spec: &ModelSpec, pass: &PassSize) -> u64 {
     let inner = portion.tokens * spec.layers.iter().map(|layer| inner_numbers(&layer.ffn)).max().unwrap_or(0);
     let row = 2 * widest_row(spec); // of gate and of up
     let spelled = threads * SPELLED.min(SPELLED_ROWS * row).max(row);
-    let numbers = residual + inner + spelled + widest.max().unwrap_or(0).max(head);
+    let numbers =
+        residual + chosen(spec, tokens, pass.context) + inner + spelled + widest.max().unwrap_or(0).max(head);
     let codes = backend::codes_scratch_bytes(widest_row(spec), portion.tokens, threads);
     (numbers * size_of::<f32>() + codes + threads * STACK) as u64
+}
+
+/// What tokens chose to attend to stays until the next indexer has them choose anew.
+fn chosen(spec: &ModelSpec, tokens: usize, context: usize) -> usize {
+    let of_layer = |layer: &spec::LayerSpec| match &layer.mixer {
+        Mixer::Mla(mla) => mla.top_k(),
+        Mixer::Gqa(_) | Mixer::Delta(_) => None,
+    };
+    spec.layers.iter().filter_map(of_layer).max().unwrap_or(0).min(context) * tokens
 }
 
 /// Numbers, and rows, that a thread spells out of weights together at most, and bytes of its stack: as the kernels have
@@ -107,7 +117,15 @@ fn latent(mla: &Mla, pass: &PassSize) -> usize {
     let low = tokens * mla.query_rank.unwrap_or(0);
     // Queries twice (a product keeps its transpose), rows for the cache, and answers.
     let rows = tokens * (2 * mla.heads * mla.head() + 2 * mla.row() + mla.heads * mla.value);
-    low + rows + latent_scratch_bytes(mla, tokens, context, prompt, threads) / size_of::<f32>()
+    let index = match &mla.scope {
+        Scope::All | Scope::Former { .. } => 0,
+        // Queries twice, keys twice and beside the rows, and what heads weigh.
+        Scope::Indexed(indexer) => {
+            let each = 2 * indexer.heads * indexer.head + 2 * indexer.head + mla.cached() + indexer.heads;
+            tokens * each + index_scratch_bytes(indexer, tokens, context, threads) / size_of::<f32>()
+        }
+    };
+    low + rows + index + latent_scratch_bytes(mla, tokens, context, prompt, threads) / size_of::<f32>()
 }
 
 /// Of a pass of `tokens` rows, `portion` of which are worked on at once.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use backend::{Backend, Form, Rotation, Span, Tensor};
+use backend::{Backend, Chosen, Form, Rotation, Span, Tensor};
 use base::{Error, ExpertId, LayerId, Result, Timeline, TokenId};
 use experts::ExpertPool;
 use kv::KvCache;
@@ -46,6 +46,8 @@ pub(crate) struct Step<'a, 'b> {
     /// Rows of the batch, and places in their sequences, of each entry.
     pub(crate) spans: Vec<Span>,
     pub(crate) rotation: Rotation,
+    /// What the tokens of each entry chose to attend to in the last layer that chose; `None`: all up to their own.
+    pub(crate) chosen: Vec<Option<Chosen>>,
     /// The pass cut in portions; none when it is short.
     pub(crate) portions: Vec<Portion>,
     pub(crate) timeline: &'a Timeline,
@@ -91,6 +93,7 @@ impl Step<'_, '_> {
         let portion = &mut self.portions[index];
         std::mem::swap(&mut self.spans, &mut portion.spans);
         std::mem::swap(&mut self.rotation, &mut portion.rotation);
+        std::mem::swap(&mut self.chosen, &mut portion.chosen);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use base::{Error, Result};
 
-use crate::{DeltaNet, Gqa, GroupScore, Mixer, Mla, ModelSpec, Moe, Rope, Router};
+use crate::{DeltaNet, Gqa, GroupScore, Mixer, Mla, ModelSpec, Moe, Rope, Router, Scope};
 
 /// More layers than any model has; a file that says more is broken.
 pub(crate) const LAYERS_MAX: usize = 1024;
@@ -10,7 +10,8 @@ pub(crate) const LAYERS_MAX: usize = 1024;
 const EXPERTS_MAX: usize = 1 << 14;
 /// More routed experts than any model has: a table of them must be small.
 const ROUTED_MAX: usize = 1 << 20;
-/// Wider heads of a DeltaNet, more of them, and longer convolutions than any model has: every sequence keeps these.
+/// Wider heads of a DeltaNet or an indexer, more of them, and longer convolutions than any model has: every sequence
+/// keeps these.
 const HEAD_MAX: usize = 1024;
 const KERNEL_MAX: usize = 16;
 
@@ -25,10 +26,13 @@ impl ModelSpec {
             return Err(Error::corrupt(format!("{found} layers; expected from 1 to {LAYERS_MAX}")));
         }
         finite("the epsilon of the norms", self.norm_eps.into())?;
-        let mut routed = 0;
+        let (mut routed, mut chosen) = (0, None);
         for layer in &self.layers {
             match &layer.mixer {
-                Mixer::Mla(mla) => mla.check()?,
+                Mixer::Mla(mla) => {
+                    mla.check(chosen)?;
+                    chosen = mla.top_k();
+                }
                 Mixer::Gqa(gqa) => gqa.check()?,
                 Mixer::Delta(net) => net.check()?,
             }
@@ -45,9 +49,34 @@ impl ModelSpec {
 }
 
 impl Mla {
-    fn check(&self) -> Result<()> {
+    /// `chosen` is how many tokens the layer before attends to, where it chooses.
+    fn check(&self, chosen: Option<usize>) -> Result<()> {
         finite("the scale of attention scores", self.scale.into())?;
-        self.rope.as_ref().map_or(Ok(()), Rope::check)
+        self.rope.as_ref().map_or(Ok(()), Rope::check)?;
+        match &self.scope {
+            Scope::All => Ok(()),
+            Scope::Former { top_k } if chosen == Some(*top_k) => Ok(()),
+            Scope::Former { .. } => {
+                Err(Error::corrupt("a layer attends to what the one before it chose, which chooses nothing"))
+            }
+            Scope::Indexed(indexer) => {
+                let (head, dims) = (indexer.head, self.rope.as_ref().map_or(0, |rope| rope.dims));
+                if self.query_rank.is_none() {
+                    return Err(Error::unsupported(
+                        "an indexer beside queries that are projected in one step",
+                    ));
+                }
+                let sane = (1..=HEAD_MAX).contains(&indexer.heads) && (dims..=HEAD_MAX).contains(&head);
+                if !sane || indexer.top_k == 0 {
+                    return Err(Error::corrupt(format!(
+                        "an indexer of {} heads of {head} numbers, {dims} of them rotated, that chooses {} tokens; \
+                         expected from 1 to {HEAD_MAX} heads, and numbers, and one token at least",
+                        indexer.heads, indexer.top_k
+                    )));
+                }
+                Ok(())
+            }
+        }
     }
 }
 

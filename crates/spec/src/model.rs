@@ -55,7 +55,7 @@ impl Mixer {
     /// Width of what the KV cache keeps of a token; 0 for what keeps a state instead.
     pub fn row(&self) -> usize {
         match self {
-            Self::Mla(mla) => mla.row(),
+            Self::Mla(mla) => mla.cached(),
             Self::Gqa(gqa) => gqa.row(),
             Self::Delta(_) => 0,
         }
@@ -212,6 +212,8 @@ pub struct Mla {
     pub rank_eps: f32,
     /// What scores are multiplied by before the softmax.
     pub scale: f32,
+    /// Which of the tokens before it a token attends to.
+    pub scope: Scope,
     /// The rotation; `None` when what else is rotated is as the rest.
     pub rope: Option<Rope>,
 }
@@ -222,10 +224,55 @@ impl Mla {
         self.nope + self.rotated
     }
 
-    /// Width of what the KV cache keeps of a token: the latent row and the rotated key.
+    /// Width of what attention reads of a token: the latent row and the rotated key.
     pub fn row(&self) -> usize {
         self.latent + self.rotated
     }
+
+    /// Width of what the KV cache keeps of a token: the same, and behind it the indexer's key, where there is one.
+    pub fn cached(&self) -> usize {
+        match &self.scope {
+            Scope::Indexed(indexer) => self.row() + indexer.head,
+            Scope::All | Scope::Former { .. } => self.row(),
+        }
+    }
+
+    /// Tokens that a token attends to at most; `None` attends to all before it.
+    pub fn top_k(&self) -> Option<usize> {
+        match &self.scope {
+            Scope::All => None,
+            Scope::Indexed(indexer) => Some(indexer.top_k),
+            Scope::Former { top_k } => Some(*top_k),
+        }
+    }
+}
+
+/// Which of the tokens up to itself a token attends to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scope {
+    /// All of them.
+    All,
+    /// Those that an indexer of this layer likes best.
+    Indexed(Indexer),
+    /// The same as in the layer before.
+    Former {
+        /// How many.
+        top_k: usize,
+    },
+}
+
+/// The lightning indexer (DeepSeek-V3.2, arXiv:2512.02556): a small attention whose scores say which tokens the real
+/// one attends to. A token's score is the sum over heads of their weights times the positive part of their products.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Indexer {
+    /// Number of heads.
+    pub heads: usize,
+    /// Width of a head's query, and of the one key of a token; the first dimensions are rotated as attention's are.
+    pub head: usize,
+    /// Tokens that are chosen at most. Of equal scores the earlier token's counts.
+    pub top_k: usize,
+    /// Which dimensions rotate together.
+    pub pairs: RopePairs,
 }
 
 /// Rotary position embedding.

@@ -120,7 +120,7 @@ fn cut_numbers(name: &str) -> Option<(String, Vec<u32>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ExpertPart, Ffn, LayerSpec, LayerWeight, Mixer, Mla, Rope, RopePairs, Stretch};
+    use crate::{ExpertPart, Ffn, LayerSpec, LayerWeight, Mixer, Mla, Rope, RopePairs, Scope, Stretch};
 
     fn mla() -> Mixer {
         let rope = Rope { dims: 2, theta: 1e4, pairs: RopePairs::Adjacent, stretch: Stretch::None };
@@ -134,6 +134,7 @@ mod tests {
             value,
             rank_eps: 0.0,
             scale: 1.0,
+            scope: Scope::All,
             rope: Some(rope),
         })
     }

@@ -4,7 +4,9 @@ use std::fmt;
 
 use base::{ExpertKey, LayerId};
 
-use crate::{DeltaNet, Ffn, Gqa, HeadNorm, KimiDelta, LayerSpec, Mixer, Mla, ModelSpec, Moe, Stretch};
+use crate::{
+    DeltaNet, Ffn, Gqa, HeadNorm, Indexer, KimiDelta, LayerSpec, Mixer, Mla, ModelSpec, Moe, Scope, Stretch,
+};
 
 /// What one weight of a model is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +68,16 @@ pub enum LayerWeight {
     KeyUp,
     /// Values from the latent row, `[heads, value, latent]`.
     ValueUp,
+    /// Queries of an indexer, `[heads * head, query_rank]`.
+    IndexQuery,
+    /// Key of an indexer, `[head, hidden]`.
+    IndexKey,
+    /// Norm of that key, `[head]`.
+    IndexNorm,
+    /// What is added to it then, `[head]`.
+    IndexBias,
+    /// What an indexer's heads weigh, `[heads, hidden]`.
+    IndexWeights,
     /// Output projection of the mixer, `[hidden, heads * value]` or `[hidden, heads * head]`; also that of Kimi Delta
     /// Attention, `[hidden, values]`.
     MixerOut,
@@ -405,6 +417,9 @@ impl Mla {
             true => weights.extend([W::KeyUp, W::ValueUp]),
             false => weights.push(W::LatentUp),
         }
+        if let Scope::Indexed(_) = self.scope {
+            weights.extend([W::IndexQuery, W::IndexKey, W::IndexNorm, W::IndexBias, W::IndexWeights]);
+        }
         weights
     }
 
@@ -422,6 +437,22 @@ impl Mla {
             W::KeyUp => Some(vec![self.heads, self.latent, self.nope]),
             W::ValueUp => Some(vec![self.heads, self.value, self.latent]),
             W::MixerOut => Some(vec![hidden, self.heads * self.value]),
+            _ => match &self.scope {
+                Scope::Indexed(indexer) => indexer.shape(weight, hidden, self.query_rank?),
+                Scope::All | Scope::Former { .. } => None,
+            },
+        }
+    }
+}
+
+impl Indexer {
+    fn shape(&self, weight: LayerWeight, hidden: usize, query_rank: usize) -> Option<Vec<usize>> {
+        use LayerWeight as W;
+        match weight {
+            W::IndexQuery => Some(vec![self.heads * self.head, query_rank]),
+            W::IndexKey => Some(vec![self.head, hidden]),
+            W::IndexNorm | W::IndexBias => Some(vec![self.head]),
+            W::IndexWeights => Some(vec![self.heads, hidden]),
             _ => None,
         }
     }

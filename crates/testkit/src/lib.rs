@@ -30,6 +30,8 @@ pub fn fixture(name: &str) -> PathBuf {
 /// Folders of fixtures, by family.
 pub const FAMILIES: &[&str] = &[
     "deepseek_v3",
+    "deepseek_v32",
+    "glm_moe_dsa",
     "qwen3_moe",
     "qwen3",
     "qwen3_5_moe",

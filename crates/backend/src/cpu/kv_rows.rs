@@ -155,7 +155,7 @@ pub(super) fn set_bytes(bytes: &[u8], rows: &mut KvRows, at: usize) {
 pub(super) fn widen(
     kernels: &Kernels,
     rows: &KvRows,
-    positions: Range<usize>,
+    positions: impl Iterator<Item = usize>,
     cols: Range<usize>,
     out: &mut [f32],
     stride: usize,

@@ -16,10 +16,10 @@ use spec::{Gate, RopePairs, Router, Score};
 
 use crate::routing::choose;
 use crate::{
-    Backend, Before, DeltaQuery, DeltaState, Expert, GroupedQuery, Heads, KvRows, LatentQuery, Opening,
-    Precision, Rotation, Routing, Tensor, Use, Weight,
+    Backend, Before, Chosen, DeltaQuery, DeltaState, Expert, GroupedQuery, Heads, IndexQuery, KvRows,
+    LatentQuery, Opening, Precision, Rotation, Routing, Tensor, Use, Weight,
 };
-pub use attention::{grouped_scratch_bytes, latent_scratch_bytes};
+pub use attention::{grouped_scratch_bytes, index_scratch_bytes, latent_scratch_bytes};
 use memory::{host, host_mut, matrix, tensor, vector, weight};
 
 /// The processor as a [`Backend`].
@@ -182,6 +182,18 @@ impl Backend for Cpu {
         Ok(())
     }
 
+    fn layer_norm(&self, x: &mut Tensor, weight: &Weight, bias: &Weight, eps: f32) -> Result<()> {
+        let (weight, bias) = (vector(weight), vector(bias));
+        let ones = vec![1.0; weight.len()];
+        self.for_rows(x, &|_, row| {
+            let mean = self.kernels.dot(row, &ones) / row.len() as f32;
+            let centred: Vec<f32> = row.iter().map(|value| value - mean).collect();
+            self.kernels.rms_norm(&centred, weight, eps, row);
+            self.kernels.add(bias, row);
+        });
+        Ok(())
+    }
+
     fn matmul(&self, x: &Tensor, w: &Weight) -> Result<Tensor> {
         assert_eq!(x.cols, w.cols, "a product needs equal inner widths");
         Ok(tensor(x.rows, w.rows, self.product(host(x), matrix(w))))
@@ -287,6 +299,11 @@ impl Backend for Cpu {
     fn set_kv_bytes(&self, bytes: &[u8], to: &mut KvRows, at: usize) -> Result<()> {
         kv_rows::set_bytes(bytes, to, at);
         Ok(())
+    }
+
+    fn choose_rows(&self, query: &IndexQuery<'_>) -> Result<Chosen> {
+        let Self { kernels, threads, attention: memory, .. } = self;
+        Ok(attention::choose(&attention::Machine { kernels, threads, memory }, query))
     }
 
     fn latent_attention(&self, query: &LatentQuery<'_>, out: &mut Tensor) -> Result<()> {

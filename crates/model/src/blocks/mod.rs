@@ -3,6 +3,7 @@
 mod delta;
 mod dense;
 mod grouped;
+mod indexer;
 mod latent;
 mod moe;
 mod streamed;
@@ -16,7 +17,8 @@ use crate::step::Step;
 pub(crate) use delta::{Delta, Inputs, Rates};
 pub(crate) use dense::Gated;
 pub(crate) use grouped::GroupedAttention;
-pub(crate) use latent::{LatentAttention, Queries};
+pub(crate) use indexer::Indexer;
+pub(crate) use latent::{Chooses, LatentAttention, LowRank};
 pub(crate) use moe::{Ahead, Moe};
 pub(crate) use streamed::Streamed;
 

@@ -9,7 +9,7 @@ use super::{Family, Shapes, grouped, layer_count, rotation, routing, tables};
 use crate::names::Table;
 use crate::{
     Config, Ffn, GroupScore, LayerSpec, LayerWeight as W, Mixer, Mla, ModelSpec, Moe, Rope, RopePairs,
-    Router, Score, Skip, Slot, Stretch,
+    Router, Scope, Score, Skip, Slot, Stretch,
 };
 
 /// The declaration.
@@ -39,11 +39,20 @@ pub(super) const RANK_EPS: f32 = 1e-6;
 
 fn read_config(config: Config<'_>) -> Result<ModelSpec> {
     let config = config.child("text_config")?.unwrap_or(config);
+    shape_of_config(&config)?.spec(FAMILY.name, &|_| Scope::All)
+}
+
+fn read_gguf(config: Config<'_>, shapes: Shapes<'_>) -> Result<ModelSpec> {
+    shape_of_gguf(&config, shapes, true)?.spec(FAMILY.name, &|_| Scope::All)
+}
+
+/// What `config.json` tells.
+pub(super) fn shape_of_config(config: &Config<'_>) -> Result<Shape> {
     config.require("hidden_act", "silu")?;
     config.require("attention_bias", false)?;
     config.require("moe_layer_freq", 1)?;
     let second = config.text_or("model_type", "deepseek_v3")? == "deepseek_v2";
-    let rope = rope_of_config(&config, second)?;
+    let rope = rope_of_config(config, second)?;
     let mla = Mla {
         heads: config.size("num_attention_heads")?,
         query_rank: Some(config.size_or("q_lora_rank", 0)?).filter(|rank| *rank > 0),
@@ -53,19 +62,20 @@ fn read_config(config: Config<'_>) -> Result<ModelSpec> {
         value: config.size("v_head_dim")?,
         rank_eps: RANK_EPS,
         scale: 0.0,
+        scope: Scope::All,
         rope: Some(rope.rope),
     };
     let inner = config.size("moe_intermediate_size")?;
-    let router = if second { router_of_v2(&config)? } else { routing::sigmoid_of_config(&config)? };
-    Shape {
+    let router = if second { router_of_v2(config)? } else { routing::sigmoid_of_config(config)? };
+    Ok(Shape {
         vocab: config.size("vocab_size")?,
         hidden: config.size("hidden_size")?,
         norm_eps: config.positive("rms_norm_eps")? as f32,
         context: config.size("max_position_embeddings")?,
         tied_head: config.flag_or("tie_word_embeddings", false)?,
-        mtp_layers: grouped::mtp_of_config(&config)?,
-        layers: layer_count(&config, "num_hidden_layers")?,
-        dense_layers: dense_layers(&config)?,
+        mtp_layers: grouped::mtp_of_config(config)?,
+        layers: layer_count(config, "num_hidden_layers")?,
+        dense_layers: dense_layers(config)?,
         dense_inner: config.size("intermediate_size")?,
         mla: Mla { scale: softmax_scale(&mla, rope.score_magnitude), ..mla },
         moe: Moe::of(
@@ -74,8 +84,7 @@ fn read_config(config: Config<'_>) -> Result<ModelSpec> {
             inner * config.size_or("n_shared_experts", 0)?,
             router,
         ),
-    }
-    .spec()
+    })
 }
 
 fn router_of_v2(config: &Config<'_>) -> Result<Router> {
@@ -143,9 +152,10 @@ fn with_temperature(rope: Rope, all_dim: f64) -> Rotation {
     Rotation { rope, score_magnitude }
 }
 
-fn read_gguf(config: Config<'_>, shapes: Shapes<'_>) -> Result<ModelSpec> {
+/// What the keys of a GGUF file tell; `old` where files from before some of them existed are about.
+pub(super) fn shape_of_gguf(config: &Config<'_>, shapes: Shapes<'_>, old: bool) -> Result<Shape> {
     let embedding = shapes("token_embd.weight").unwrap_or_default();
-    let (layers, mtp_layers) = grouped::layers_of_gguf(&config)?;
+    let (layers, mtp_layers) = grouped::layers_of_gguf(config)?;
     let dense_layers = config.size_or("leading_dense_block_count", 0)?;
     let has_bias = |layer: usize| shapes(&format!("blk.{layer}.exp_probs_b.bias")).is_some();
     let biased = (dense_layers..layers).any(has_bias);
@@ -157,7 +167,7 @@ fn read_gguf(config: Config<'_>, shapes: Shapes<'_>) -> Result<ModelSpec> {
     };
     let rotated = config.size("rope.dimension_count")?;
     let nope = config.size(key)?.checked_sub(rotated).filter(|nope| *nope > 0);
-    let rope = rope_of_gguf(&config, shapes, rotated)?;
+    let rope = rope_of_gguf(config, shapes, rotated)?;
     let mla = Mla {
         heads: config.size("attention.head_count")?,
         query_rank: Some(config.size_or("attention.q_lora_rank", 0)?).filter(|rank| *rank > 0),
@@ -167,10 +177,11 @@ fn read_gguf(config: Config<'_>, shapes: Shapes<'_>) -> Result<ModelSpec> {
         value: config.size(value)?,
         rank_eps: RANK_EPS,
         scale: 0.0,
+        scope: Scope::All,
         rope: Some(rope.rope),
     };
     let inner = config.size("expert_feed_forward_length")?;
-    Shape {
+    Ok(Shape {
         vocab: embedding.first().map_or(0, |rows| *rows as usize),
         hidden: config.size("embedding_length")?,
         norm_eps: config.positive("attention.layer_norm_rms_epsilon")? as f32,
@@ -185,10 +196,9 @@ fn read_gguf(config: Config<'_>, shapes: Shapes<'_>) -> Result<ModelSpec> {
             config.size("expert_count")?,
             inner,
             inner * config.size_or("expert_shared_count", 0)?,
-            routing::of_gguf(&config, biased, true)?,
+            routing::of_gguf(config, biased, old)?,
         ),
-    }
-    .spec()
+    })
 }
 
 fn rope_of_gguf(config: &Config<'_>, shapes: Shapes<'_>, dims: usize) -> Result<Rotation> {
@@ -202,14 +212,14 @@ fn rope_of_gguf(config: &Config<'_>, shapes: Shapes<'_>, dims: usize) -> Result<
 }
 
 /// What both readers find, before it is checked and laid out in layers.
-struct Shape {
+pub(super) struct Shape {
     vocab: usize,
     hidden: usize,
     norm_eps: f32,
     context: usize,
     tied_head: bool,
     mtp_layers: usize,
-    layers: usize,
+    pub(super) layers: usize,
     dense_layers: usize,
     dense_inner: usize,
     mla: Mla,
@@ -217,14 +227,18 @@ struct Shape {
 }
 
 impl Shape {
-    fn spec(self) -> Result<ModelSpec> {
-        let dense =
-            LayerSpec { mixer: Mixer::Mla(self.mla.clone()), ffn: Ffn::Dense { inner: self.dense_inner } };
-        let moe = LayerSpec { mixer: Mixer::Mla(self.mla), ffn: Ffn::Moe(self.moe) };
-        let layers =
-            (0..self.layers).map(|i| if i < self.dense_layers { dense.clone() } else { moe.clone() });
+    /// The model, whose layers attend to what `scope` says of each.
+    pub(super) fn spec(self, family: &'static str, scope: &dyn Fn(usize) -> Scope) -> Result<ModelSpec> {
+        let layer = |index: usize| LayerSpec {
+            mixer: Mixer::Mla(Mla { scope: scope(index), ..self.mla.clone() }),
+            ffn: match index < self.dense_layers {
+                true => Ffn::Dense { inner: self.dense_inner },
+                false => Ffn::Moe(self.moe.clone()),
+            },
+        };
+        let layers = (0..self.layers).map(layer).collect();
         let spec = ModelSpec {
-            family: FAMILY.name,
+            family,
             vocab: self.vocab,
             hidden: self.hidden,
             norm_eps: self.norm_eps,
@@ -232,7 +246,7 @@ impl Shape {
             context: self.context,
             tied_head: self.tied_head,
             mtp_layers: self.mtp_layers,
-            layers: layers.collect(),
+            layers,
         };
         spec.checked()
     }

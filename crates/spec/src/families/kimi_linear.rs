@@ -7,7 +7,7 @@ use super::{Family, Shapes, deepseek_v3, grouped, layer_count, routing, tables};
 use crate::names::Table;
 use crate::{
     Config, DeltaNet, Ffn, GroupScore, KeySharing, KimiDelta, LayerSpec, LayerWeight as W, Mixer, Mla,
-    ModelSpec, Moe, Router, Score, Slot,
+    ModelSpec, Moe, Router, Scope, Score, Slot,
 };
 
 /// The declaration.
@@ -95,6 +95,7 @@ fn latent_of_config(config: &Config<'_>) -> Result<Mla> {
         value: config.size("v_head_dim")?,
         rank_eps: deepseek_v3::RANK_EPS,
         scale: 0.0,
+        scope: Scope::All,
         rope: None,
     }))
 }
@@ -178,6 +179,7 @@ fn read_gguf(config: Config<'_>, shapes: Shapes<'_>) -> Result<ModelSpec> {
         value: config.size("attention.value_length_mla")?,
         rank_eps: deepseek_v3::RANK_EPS,
         scale: 0.0,
+        scope: Scope::All,
         rope: None,
     });
     let net = delta(heads, config.size("kda.head_dim")?, config.size("ssm.conv_kernel")?, false);

@@ -6,6 +6,9 @@ mod routing;
 mod grouped;
 mod delta;
 mod deepseek_v3;
+mod indexers;
+mod deepseek_v32;
+mod glm_moe_dsa;
 mod glm4_moe;
 mod gpt_oss;
 mod kimi_linear;
@@ -53,6 +56,8 @@ pub type Shapes<'a> = &'a dyn Fn(&str) -> Option<Vec<u64>>;
 /// Every family this engine runs.
 pub const ALL: &[&Family] = &[
     &deepseek_v3::FAMILY,
+    &deepseek_v32::FAMILY,
+    &glm_moe_dsa::FAMILY,
     &qwen3_moe::FAMILY,
     &qwen3::FAMILY,
     &qwen3_5_moe::FAMILY,

@@ -19,7 +19,8 @@ use crate::cpu::memory::matrix;
 pub(super) const GROUP: usize = 16;
 
 impl Task<'_> {
-    /// Answers of the tokens `wave` into `out`, `[heads, tokens, value]`.
+    /// Answers of the tokens `wave` into `out`, `[heads, tokens, value]`; of one token where each attends to rows of its
+    /// own choice.
     pub(super) fn absorbed(&self, up: &LatentUp, wave: Range<usize>, out: &mut [f32]) {
         let (mla, threads, tokens) = (self.mla, self.machine.threads, wave.len());
         let stride = padded(mla.row());
@@ -50,7 +51,8 @@ impl Task<'_> {
         });
 
         let layout = Layout { groups: 1, key: mla.row(), value_at: 0, value: mla.latent };
-        let start = self.start + wave.start;
+        let rows = self.chosen.map(|chosen| chosen.of(wave.start));
+        let start = rows.map_or(self.start + wave.start, |rows| rows.len() - 1);
         let blocks = Blocks {
             machine: self.machine,
             kv: self.kv,
@@ -59,6 +61,7 @@ impl Task<'_> {
             count,
             per_token: mla.heads,
             window: None,
+            rows,
             sinks: None,
         };
         let mixed = blocks.answers(turned, stride, &mut shared.sums, &mut shared.answers);

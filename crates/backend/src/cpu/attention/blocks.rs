@@ -54,6 +54,8 @@ pub(super) struct Blocks<'a> {
     pub(super) per_token: usize,
     /// As [`Sight::window`].
     pub(super) window: Option<usize>,
+    /// The one token of the call attends to these cached rows, as if there were no others.
+    pub(super) rows: Option<&'a [u32]>,
     /// The sink of each head, those of a group side by side.
     pub(super) sinks: Option<&'a [f32]>,
 }
@@ -136,7 +138,13 @@ impl Blocks<'_> {
         sums.clear();
         for rows in tiles(range.clone()).filter(|rows| overlap(rows, &sight.all())) {
             let cols = at.group * layout.width()..(at.group + 1) * layout.width();
-            kv_rows::widen(kernels, self.kv, rows.clone(), cols, floats, stride);
+            match self.rows {
+                None => kv_rows::widen(kernels, self.kv, rows.clone(), cols, floats, stride),
+                Some(chosen) => {
+                    let rows = chosen[rows.clone()].iter().map(|row| *row as usize);
+                    kv_rows::widen(kernels, self.kv, rows, cols, floats, stride);
+                }
+            }
             let keys = Factors { values: floats, row: stride, step: 1 };
             let values = (&floats[layout.value_at..], stride);
             look(kernels, &Tile { rows, keys, key: layout.key, values }, at.queries, &sight, sums, scores);
@@ -198,7 +206,7 @@ impl Blocks<'_> {
         Width { lanes: tile::lanes(self.count), value: self.layout.value }
     }
 
-    fn sight(&self, block: usize) -> Sight {
+    fn sight(&self, block: usize) -> Sight<'static> {
         let lanes = tile::lanes(self.count);
         let first = block * lanes;
         Sight {
@@ -207,6 +215,7 @@ impl Blocks<'_> {
             count: lanes.min(self.count - first),
             per_token: self.per_token,
             window: self.window,
+            chosen: None,
         }
     }
 }

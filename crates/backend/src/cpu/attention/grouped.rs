@@ -39,6 +39,7 @@ pub(crate) fn run(machine: &Machine<'_>, query: &GroupedQuery<'_>, out: &mut Ten
         count,
         per_token,
         window: gqa.window,
+        rows: None,
         sinks: sinks.map(vector),
     };
     let answers = blocks.answers(turned, head, &mut shared.sums, &mut shared.answers);

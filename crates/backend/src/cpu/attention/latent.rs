@@ -4,20 +4,24 @@ use spec::Mla;
 
 use super::{Machine, WAVE, grown};
 use crate::cpu::memory::{host, host_mut};
-use crate::{Form, KvRows, LatentQuery, Tensor};
+use crate::{Chosen, Form, KvRows, LatentQuery, Tensor};
 
 /// See [`crate::Backend::latent_attention`].
 pub(crate) fn run(machine: &Machine<'_>, query: &LatentQuery<'_>, out: &mut Tensor) {
-    let LatentQuery { mla, up, form, q, span, kv } = *query;
+    let LatentQuery { mla, up, form, q, span, kv, chosen } = *query;
     let tokens = span.rows.len();
     let q = &host(q)[span.rows.start * q.cols..span.rows.end * q.cols];
-    let task = Task { machine, mla, start: span.start, q, kv };
+    let task = Task { machine, mla, start: span.start, q, kv, chosen };
     let width = out.cols;
     let rows = &mut host_mut(out)[span.rows.start * width..span.rows.end * width];
 
     machine.memory.with_space(|space| {
         // [heads, tokens of the wave, value]
-        let wave = if form == Form::Absorbed { WAVE } else { tokens };
+        let wave = match form {
+            Form::Absorbed if chosen.is_some() => 1,
+            Form::Absorbed => WAVE,
+            Form::Expanded => tokens,
+        };
         let answers = grown(&mut space.values, mla.heads * wave.min(tokens) * mla.value);
         for start in (0..tokens).step_by(wave) {
             let wave = start..tokens.min(start + wave);
@@ -50,6 +54,8 @@ pub(super) struct Task<'a> {
     q: &'a [f32],
     /// `[cached, latent + rotated]`
     pub(super) kv: &'a KvRows,
+    /// The rows that each token attends to; `None`: all up to its own.
+    pub(super) chosen: Option<&'a Chosen>,
 }
 
 impl Task<'_> {
@@ -65,7 +71,7 @@ mod tests {
     use super::*;
     use crate::{Backend, Cpu, LatentUp, Precision, Span};
     use quant::Quant;
-    use spec::{Rope, RopePairs, Stretch};
+    use spec::{Rope, RopePairs, Scope, Stretch};
 
     fn numbers(count: usize, seed: u32) -> Vec<f32> {
         let mut state = seed;
@@ -92,6 +98,7 @@ mod tests {
             value,
             rank_eps: 1e-6,
             scale: 0.3,
+            scope: Scope::All,
             rope: Some(rope),
         }
     }
@@ -129,7 +136,8 @@ mod tests {
         for up in both_spellings(&cpu, &mla) {
             for form in [Form::Absorbed, Form::Expanded] {
                 let mut out = cpu.tensor(5, mla.heads * mla.value).unwrap();
-                let query = LatentQuery { mla: &mla, up: &up, form, q: &q, span: &span, kv: &kv };
+                let query =
+                    LatentQuery { mla: &mla, up: &up, form, q: &q, span: &span, kv: &kv, chosen: None };
                 cpu.latent_attention(&query, &mut out).unwrap();
                 assert!(host(&out)[..out.cols].iter().all(|value| *value == 0.0), "other rows stay");
                 seen.push(host(&out).to_vec());

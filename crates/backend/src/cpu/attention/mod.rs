@@ -12,6 +12,7 @@ mod latent;
 mod absorbed;
 mod expanded;
 mod grouped;
+mod index;
 mod scratch;
 
 use std::sync::{Mutex, PoisonError};
@@ -19,8 +20,9 @@ use std::sync::{Mutex, PoisonError};
 use kernels::{Kernels, Threads};
 
 pub(super) use grouped::run as grouped;
+pub(super) use index::run as choose;
 pub(super) use latent::run as latent;
-pub use scratch::{grouped_scratch_bytes, latent_scratch_bytes};
+pub use scratch::{grouped_scratch_bytes, index_scratch_bytes, latent_scratch_bytes};
 
 /// Lanes the kernels take at once.
 const SIXTEEN: usize = 16;
@@ -70,6 +72,7 @@ struct Shared {
     turned: Vec<f32>,
     sums: Vec<f32>,
     answers: Vec<f32>,
+    index: Vec<f32>,
 }
 
 impl Memory {

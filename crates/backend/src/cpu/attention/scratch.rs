@@ -1,9 +1,10 @@
 //! What attention keeps of memory beside tensors, from the shapes alone.
 
-use spec::{Gqa, Mla};
+use spec::{Gqa, Indexer, Mla};
 
 use super::absorbed::{GROUP, lifted_floats};
 use super::blocks::FEW;
+use super::index::TOGETHER;
 use super::sums::Width;
 use super::tile::{lanes, ranges, score_floats};
 use super::{TILE, WAVE, padded};
@@ -19,9 +20,10 @@ pub fn latent_scratch_bytes(
     threads: usize,
 ) -> usize {
     let absorbed = absorbed(mla, tokens.min(WAVE), context, threads);
+    // Where tokens choose what they attend to, a shorter prompt may be expanded and a longer one not.
     let floats = match Form::cheaper(mla, &(0..prompt)) {
-        Form::Absorbed => absorbed,
-        Form::Expanded => absorbed + expanded(mla, tokens, threads),
+        Form::Absorbed if mla.top_k().is_none() => absorbed,
+        _ => absorbed + expanded(mla, tokens, threads),
     };
     floats * size_of::<f32>()
 }
@@ -37,6 +39,18 @@ pub fn grouped_scratch_bytes(gqa: &Gqa, tokens: usize, context: usize, threads: 
     let tile = TILE * stride + score_floats(width.lanes) + width.floats();
     let group = parts * (width.floats() + 2 * width.lanes) + turned;
     (gqa.kv_heads * group + threads * tile) * size_of::<f32>()
+}
+
+/// Bytes that choosing keeps beside tensors at most: what it works in, and what it has chosen.
+pub fn index_scratch_bytes(indexer: &Indexer, tokens: usize, context: usize, threads: usize) -> usize {
+    let wave = tokens.min(TOGETHER);
+    let (lanes, rows) = (padded(indexer.heads), context.next_multiple_of(TILE));
+    let turned = wave * (indexer.head * lanes + indexer.heads);
+    let tile = TILE * (padded(indexer.head) + lanes);
+    // A thread ranks the scores of one token, each with its position.
+    let ranked = threads.min(wave) * 2 * context;
+    let chosen = 2 * tokens * indexer.top_k.min(context);
+    (turned + wave * rows + threads * tile + ranked + chosen) * size_of::<f32>()
 }
 
 fn absorbed(mla: &Mla, tokens: usize, context: usize, threads: usize) -> usize {

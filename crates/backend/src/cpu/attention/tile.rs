@@ -6,6 +6,7 @@ use kernels::{Factors, Kernels, Size};
 
 use super::sums::Sums;
 use super::{TILE, padded};
+use crate::Chosen;
 
 /// Positions up to which ranges are [`NEAR`] long, so that short contexts are shared among threads as well.
 const NEAR_END: usize = 4096;
@@ -30,7 +31,7 @@ pub(super) fn tiles(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
 
 /// Which cached rows each lane of a block sees.
 #[derive(Clone, Copy)]
-pub(super) struct Sight {
+pub(super) struct Sight<'a> {
     /// Position of the first query of the call.
     pub(super) start: usize,
     /// The block's first lane among all lanes of the call.
@@ -41,9 +42,11 @@ pub(super) struct Sight {
     pub(super) per_token: usize,
     /// Rows a token sees at most, its own among them; `None` sees all before it.
     pub(super) window: Option<usize>,
+    /// Rows that each token of the call attends to; `None` attends to all it sees.
+    pub(super) chosen: Option<&'a Chosen>,
 }
 
-impl Sight {
+impl Sight<'_> {
     /// Rows that `lane` sees.
     fn of(&self, lane: usize) -> Range<usize> {
         let lane = lane.min(self.count - 1);
@@ -58,6 +61,9 @@ impl Sight {
 
     /// Hides from each lane what it does not see of a tile's `scores`, `[tile, lanes]`.
     fn hide(&self, tile: Range<usize>, scores: &mut [f32], lanes: usize) {
+        if let Some(chosen) = self.chosen {
+            return self.hide_all_but(chosen, tile, scores, lanes);
+        }
         if self.of(0).end >= tile.end && self.of(self.count - 1).start <= tile.start {
             return;
         }
@@ -65,6 +71,20 @@ impl Sight {
             let seen = self.of(lane);
             for (key, row) in tile.clone().zip(scores.chunks_exact_mut(lanes)) {
                 if !seen.contains(&key) {
+                    row[lane] = f32::NEG_INFINITY;
+                }
+            }
+        }
+    }
+
+    /// Hides from each lane what its token has not chosen.
+    fn hide_all_but(&self, chosen: &Chosen, tile: Range<usize>, scores: &mut [f32], lanes: usize) {
+        for lane in 0..lanes {
+            let rows = chosen.of((self.first + lane.min(self.count - 1)) / self.per_token);
+            let first = rows.partition_point(|row| (*row as usize) < tile.start);
+            let mut rows = rows[first..].iter().peekable();
+            for (key, row) in tile.clone().zip(scores.chunks_exact_mut(lanes)) {
+                if rows.next_if(|next| **next as usize == key).is_none() {
                     row[lane] = f32::NEG_INFINITY;
                 }
             }
@@ -90,7 +110,7 @@ pub(super) fn look(
     kernels: &Kernels,
     tile: &Tile<'_>,
     queries: &[f32],
-    sight: &Sight,
+    sight: &Sight<'_>,
     sums: &mut Sums<'_>,
     scores: &mut [f32],
 ) {
