@@ -23,7 +23,9 @@ const KNOWN: &[(&str, f64, f64, u64)] = &[
     ("deepseek-v3", 11.49, 367.8, 70_272),
     ("qwen3.5-397b-a17b", 4.25, 217.4, 30_720),
     ("qwen3-30b-a3b", 1.02, 16.3, 98_304),
-    ("gpt-oss-120b", 1.91, 61.0, 73_728),
+    ("gpt-oss-120b", 1.91, 61.0, 36_864),
+    ("deepseek-v3.2", 11.49, 367.8, 85_888),
+    ("glm-5.2", 12.74, 407.7, 95_232),
     ("glm-4.6", 9.45, 189.0, 376_832),
     ("minimax-m2", 3.95, 126.4, 253_952),
 ];
@@ -36,7 +38,7 @@ fn every_geometry_is_planned_with_by_name() {
         let gigabytes = |key: &str| plan[key].as_f64().unwrap() / 1e9;
         assert!((gigabytes("expert_bytes_per_token") / per_token - 1.0).abs() < 0.01, "{name}: {plan}");
         assert!((gigabytes("expert_bytes_total") / total - 1.0).abs() < 0.01, "{name}: {plan}");
-        // What grows: of recurrent layers a state is kept besides.
+        // What grows: of recurrent layers a state is kept besides, and of those with a window the rows in it.
         let longer = json(&["plan", name, "--memory", "2TiB", "--context", "2000", "--json"]);
         let kept = |plan: &Value| plan["kv_bytes"].as_u64().unwrap();
         let each = (kept(&longer) - kept(&plan)) / 1000;
