@@ -59,6 +59,9 @@ DEEPSEEK3 = "|".join([
 ])
 KIMI = r"[\p{Han}]+|" + cased(r"&&[^\p{Han}]", "")
 
+# Letters of the scripts that know upper and lower case, as DeepSeek spells them.
+DEEPSEEK_LETTERS = "[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]"
+
 # tokenizer.ggml.pre: the splits, the normalizer, ignore_merges
 FAMILIES = {
     "gpt-2": ([GPT2], None, False),
@@ -66,6 +69,10 @@ FAMILIES = {
     "qwen2": ([letters_first(r"\p{L}", r"\p{N}")], normalizers.NFC(), False),
     "qwen35": ([letters_first(r"[\p{L}\p{M}]", r"\p{N}")], normalizers.NFC(), False),
     "deepseek-v3": ([r"\p{N}{1,3}", "[一-龥\u3040-ゟ゠-ヿ]+", DEEPSEEK3], None, False),
+    "deepseek-llm": (
+        [r"[\r\n]", rf"\s?{DEEPSEEK_LETTERS}+", r"\s?[!-/:-~！-／：-～‘-‟　-。]+", r"\s+$", "[一-龥ࠀ-一가-퟿]+", r"\p{N}"],
+        None, False,
+    ),
     "gpt-4o": ([cased("", "/")], None, True),
 }
 ALIASES = {"glm4": "llama-bpe", "minimax-m2": "gpt-4o"}

@@ -20,7 +20,7 @@ INT4_CONFIG = dict(
                      actorder=None, block_structure=None, observer="minmax", observer_kwargs={}))))
 
 # What releases keep in FP8: neither norms nor routers, and of an indexer not what weighs its heads.
-FP8_NAMES = r"((?<!weights)_proj|_proj_with_mqa|\.w[123]|in_proj_qkv|in_proj_z|indexer\.wq_b|indexer\.wk)\.weight$"
+FP8_NAMES = r"((?<!weights)_proj|_proj_with_mqa|\.w[123]|in_proj_qkvz?|in_proj_z|indexer\.wq_b|indexer\.wk)\.weight$"
 FP8_CONFIG = dict(quant_method="fp8", fmt="e4m3", activation_scheme="dynamic", weight_block_size=[128, 128])
 
 

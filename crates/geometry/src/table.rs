@@ -15,7 +15,12 @@ pub const ALL: &[&Geometry] = &[
     &DEEPSEEK_V3,
     &DEEPSEEK_V32,
     &QWEN35_397B,
+    &QWEN35_122B,
+    &QWEN35_35B,
+    &QWEN38_2400B,
     &QWEN3_30B,
+    &QWEN3_235B,
+    &QWEN3_CODER_480B,
     &GPT_OSS_120B,
     &GPT_OSS_20B,
     &GLM_46,
@@ -24,6 +29,9 @@ pub const ALL: &[&Geometry] = &[
     &GLM_5,
     &GLM_52,
     &MINIMAX_M2,
+    &MIXTRAL_8X7B,
+    &MIXTRAL_8X22B,
+    &OLMOE,
     &LLAMA_33_70B,
     &QWEN3_32B,
     &DEEPSEEK_30B,
@@ -222,6 +230,42 @@ const QWEN3_30B: Geometry = Geometry {
     trunk: "Q8_0",
 };
 
+/// Grouped-query attention as Qwen3 has it.
+const fn qwen3_attention(heads: usize, kv_heads: usize) -> Mixer {
+    Mixer::Grouped(Grouped {
+        heads,
+        kv_heads,
+        head: 128,
+        norms: Norms::Head,
+        biases: Biases::None,
+        window: None,
+    })
+}
+
+const QWEN3_235B: Geometry = Geometry {
+    name: "qwen3-235b-a22b",
+    title: "Qwen3 235B-A22B",
+    layers: 94,
+    dense_inner: 12288,
+    hidden: 4096,
+    mixer: qwen3_attention(64, 4),
+    moe: Moe { inner: 1536, ..QWEN3_30B.moe },
+    ..QWEN3_30B
+};
+
+const QWEN3_CODER_480B: Geometry = Geometry {
+    name: "qwen3-coder-480b-a35b",
+    title: "Qwen3-Coder 480B-A35B",
+    layers: 62,
+    dense_inner: 8192,
+    hidden: 6144,
+    context: 262_144,
+    mixer: qwen3_attention(96, 8),
+    rope: Rope { theta: 1e7, ..QWEN3_30B.rope },
+    moe: Moe { experts: 160, inner: 2560, ..QWEN3_30B.moe },
+    ..QWEN3_30B
+};
+
 const QWEN35_397B: Geometry = Geometry {
     name: "qwen3.5-397b-a17b",
     title: "Qwen3.5 397B-A17B, its text part",
@@ -231,21 +275,7 @@ const QWEN35_397B: Geometry = Geometry {
     hidden: 4096,
     vocab: 248_320,
     context: 262_144,
-    mixer: Mixer::Alternating(Alternating {
-        grouped: Grouped {
-            heads: 32,
-            kv_heads: 2,
-            head: 256,
-            norms: Norms::Head,
-            biases: Biases::None,
-            window: None,
-        },
-        interval: 4,
-        key_heads: 16,
-        value_heads: 64,
-        width: 128,
-        kernel: 4,
-    }),
+    mixer: qwen35_mixer(32, 2, 64),
     rope: Rope { dims: 64, theta: 1e7, yarn: None, factors: false, sections: Some([11, 11, 10, 0]) },
     moe: Moe { experts: 512, top_k: 10, inner: 1024, shared: Shared::Gated(1024), ..QWEN3_30B.moe },
     second_norm: "post_attention_norm",
@@ -257,6 +287,54 @@ const QWEN35_397B: Geometry = Geometry {
         ],
     },
     ..QWEN3_30B
+};
+
+/// Gated DeltaNet and gated attention as Qwen3.5 has them.
+const fn qwen35_mixer(heads: usize, kv_heads: usize, value_heads: usize) -> Mixer {
+    Mixer::Alternating(Alternating {
+        grouped: Grouped {
+            heads,
+            kv_heads,
+            head: 256,
+            norms: Norms::Head,
+            biases: Biases::None,
+            window: None,
+        },
+        interval: 4,
+        key_heads: 16,
+        value_heads,
+        width: 128,
+        kernel: 4,
+    })
+}
+
+const QWEN35_122B: Geometry = Geometry {
+    name: "qwen3.5-122b-a10b",
+    title: "Qwen3.5 122B-A10B, its text part",
+    layers: 48,
+    hidden: 3072,
+    moe: Moe { experts: 256, top_k: 8, ..QWEN35_397B.moe },
+    ..QWEN35_397B
+};
+
+const QWEN35_35B: Geometry = Geometry {
+    name: "qwen3.5-35b-a3b",
+    title: "Qwen3.5 35B-A3B, its text part; Qwen3.6 35B-A3B has the same sizes",
+    layers: 40,
+    hidden: 2048,
+    mixer: qwen35_mixer(16, 2, 32),
+    moe: Moe { experts: 256, top_k: 8, inner: 512, shared: Shared::Gated(512), ..QWEN35_397B.moe },
+    ..QWEN35_397B
+};
+
+const QWEN38_2400B: Geometry = Geometry {
+    name: "qwen3.8-2.4t-a95b",
+    title: "Qwen3.8 2.4T-A95B",
+    layers: 92,
+    hidden: 8192,
+    mixer: qwen35_mixer(64, 4, 128),
+    moe: Moe { inner: 2048, shared: Shared::Gated(2048), ..QWEN35_397B.moe },
+    ..QWEN35_397B
 };
 
 const GPT_OSS_120B: Geometry = Geometry {
@@ -471,6 +549,82 @@ const MINIMAX_M2: Geometry = Geometry {
             Control { id: 200_020, text: "[e~[", role: "eos" },
         ],
     },
+    ..QWEN3_30B
+};
+
+const MIXTRAL_8X7B: Geometry = Geometry {
+    name: "mixtral-8x7b",
+    title: "Mixtral 8x7B",
+    architecture: "llama",
+    layers: 32,
+    dense_layers: 0,
+    dense_inner: 14336,
+    hidden: 4096,
+    vocab: 32_000,
+    context: 32_768,
+    mixer: Mixer::Grouped(Grouped {
+        heads: 32,
+        kv_heads: 8,
+        head: 128,
+        norms: Norms::None,
+        biases: Biases::None,
+        window: None,
+    }),
+    rope: Rope { theta: 1e6, factors: false, ..LLAMA_33_70B.rope },
+    moe: Moe { experts: 8, top_k: 2, inner: 14336, ..QWEN3_30B.moe },
+    text: Text {
+        // Its own vocabulary is one of SentencePiece; the made-up one is byte-level.
+        pre: "llama-bpe",
+        controls: &[
+            Control { id: 1, text: "<s>", role: "bos" },
+            Control { id: 2, text: "</s>", role: "eos" },
+        ],
+    },
+    trunk: "Q8_0",
+    ..LLAMA_33_70B
+};
+
+const MIXTRAL_8X22B: Geometry = Geometry {
+    name: "mixtral-8x22b",
+    title: "Mixtral 8x22B",
+    layers: 56,
+    dense_inner: 16384,
+    hidden: 6144,
+    vocab: 32_768,
+    context: 65_536,
+    mixer: Mixer::Grouped(Grouped {
+        heads: 48,
+        kv_heads: 8,
+        head: 128,
+        norms: Norms::None,
+        biases: Biases::None,
+        window: None,
+    }),
+    moe: Moe { inner: 16384, ..MIXTRAL_8X7B.moe },
+    ..MIXTRAL_8X7B
+};
+
+const OLMOE: Geometry = Geometry {
+    name: "olmoe-1b-7b",
+    title: "OLMoE 1B-7B",
+    architecture: "olmoe",
+    layers: 16,
+    dense_inner: 1024,
+    hidden: 2048,
+    vocab: 50_304,
+    context: 4096,
+    norm_eps: 1e-5,
+    mixer: Mixer::Grouped(Grouped {
+        heads: 16,
+        kv_heads: 16,
+        head: 128,
+        norms: Norms::Row,
+        biases: Biases::None,
+        window: None,
+    }),
+    rope: Rope { theta: 1e4, ..QWEN3_30B.rope },
+    moe: Moe { experts: 64, inner: 1024, ..QWEN3_30B.moe },
+    text: Text { pre: "olmo", controls: &[Control { id: 50_279, text: "<|endoftext|>", role: "eos" }] },
     ..QWEN3_30B
 };
 

@@ -16,7 +16,15 @@ const PUBLISHED: &[(&str, f64)] = &[
     ("glm-5", 743.91),
     ("glm-5.2", 743.38),
     ("qwen3.5-397b-a17b", 396.35),
+    ("qwen3.5-122b-a10b", 122.11),
+    ("qwen3.5-35b-a3b", 34.66),
+    ("qwen3.8-2.4t-a95b", 2419.8),
     ("qwen3-30b-a3b", 30.53),
+    ("qwen3-235b-a22b", 235.09),
+    ("qwen3-coder-480b-a35b", 480.15),
+    ("mixtral-8x7b", 46.70),
+    ("mixtral-8x22b", 140.63),
+    ("olmoe-1b-7b", 6.92),
     ("gpt-oss-120b", 116.83),
     ("gpt-oss-20b", 20.91),
     ("glm-4.6", 352.80),
@@ -32,7 +40,7 @@ fn a_geometry_has_as_many_weights_as_the_published_model() {
     for (name, billions) in PUBLISHED {
         let outline = Outline::new(by_name(name).unwrap(), &Choice::default()).unwrap();
         let found = outline.parameters() as f64 / 1e9;
-        assert!((found - billions).abs() < 0.006, "{name}: {found} of {billions}");
+        assert!((found - billions).abs() < 0.006_f64.max(billions * 3e-5), "{name}: {found} of {billions}");
     }
 }
 

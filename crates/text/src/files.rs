@@ -7,10 +7,18 @@ use std::path::Path;
 use base::{Context, Error, Result};
 use serde::de::DeserializeOwned;
 
+/// The file of a tokenizer as Hugging Face writes it.
+pub(crate) const TOKENIZER: &str = "tokenizer.json";
 /// The longest vocabulary file that is read; the largest published one has 33 MB.
 pub(crate) const MAX_VOCABULARY_BYTES: u64 = 256 << 20;
 /// The longest settings file that is read.
 pub(crate) const MAX_SETTINGS_BYTES: u64 = 16 << 20;
+
+/// The folder that a model's tokenizer and template lie in: its own, but of OpenAI's `original`, which has none, the one around it.
+pub(crate) fn home(root: &Path) -> &Path {
+    let bare = root.file_name().is_some_and(|name| name == "original") && !root.join(TOKENIZER).exists();
+    root.parent().filter(|parent| bare && parent.join(TOKENIZER).exists()).unwrap_or(root)
+}
 
 /// The bytes of the file at `path`; `None` when there is none, an error when it has more than `most` bytes.
 pub(crate) fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>> {

@@ -46,8 +46,8 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// The tokenizer that comes with a model: `tokenizer.json`, else `tiktoken.model`, else the vocabulary inside
-    /// the GGUF file. Fails when there is none, when it is of a kind that is not supported, and when it contradicts
+    /// The tokenizer that comes with a model: `tokenizer.json`, else `tiktoken.model`, else
+    /// `tokenizer.model`, or the vocabulary inside the GGUF file. Fails when there is none, when it is of a kind that is not supported, and when it contradicts
     /// itself.
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
         let mut this = match checkpoint.format {

@@ -23,6 +23,7 @@ fn a_vocabulary_in_a_gguf_file_gives_the_same_ids() {
         ("qwen2", "qwen2"),
         ("qwen35", "qwen35"),
         ("deepseek-v3", "deepseek-v3"),
+        ("deepseek-llm", "deepseek-llm"),
         ("gpt-4o", "gpt-4o"),
         ("gpt-4o", "minimax-m2"),
         ("kimi-k2", "vocabulary"),
@@ -106,6 +107,48 @@ fn the_demo_opens_with_its_settings() {
     assert_eq!((tokenizer.bos(), tokenizer.adds_bos()), (None, false));
     assert!(tokenizer.is_control(7) && !tokenizer.is_control(8) && !tokenizer.is_control(4096));
     assert_eq!(tokenizer.piece(265), Some(&b"he"[..]));
+}
+
+#[test]
+fn a_bare_model_of_sentence_piece_gives_the_same_ids() {
+    let opened = formats::open(&fixture("llama-spm/llama.gguf")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tokenizer.model"), sentence_piece_model(&opened.metadata)).unwrap();
+    let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
+    check_plain("llama-spm", &tokenizer);
+    assert_eq!((tokenizer.bos(), tokenizer.adds_bos()), (Some(1), true));
+    assert_eq!(tokenizer.stop_tokens().iter().copied().collect::<Vec<_>>(), [2]);
+}
+
+/// The same vocabulary as SentencePiece writes it.
+fn sentence_piece_model(metadata: &formats::gguf::Metadata) -> Vec<u8> {
+    let tokens = metadata.strings("tokenizer.ggml.tokens").unwrap().unwrap();
+    let scores = metadata.floats("tokenizer.ggml.scores").unwrap().unwrap();
+    let kinds = metadata.integers("tokenizer.ggml.token_type").unwrap().unwrap();
+    let mut model = Vec::new();
+    for ((text, score), kind) in tokens.iter().zip(&scores).zip(kinds.iter()) {
+        let mut piece = vec![0x0a, text.len() as u8];
+        piece.extend(text.as_bytes());
+        piece.push(0x15);
+        piece.extend((*score as f32).to_le_bytes());
+        piece.extend([0x18, *kind as u8]);
+        model.extend([0x0a, piece.len() as u8]);
+        model.extend(piece);
+    }
+    // Merged by score; spaces kept, and one put first.
+    model.extend([0x12, 2, 0x18, 2, 0x1a, 4, 0x18, 1, 0x20, 0]);
+    model
+}
+
+#[test]
+fn the_folder_original_borrows_the_tokenizer_around_it() {
+    let around = tempfile::tempdir().unwrap();
+    let original = around.path().join("original");
+    std::fs::create_dir(&original).unwrap();
+    let refused = Tokenizer::from_folder(&original).err().unwrap().to_string();
+    assert!(refused.contains("has no tokenizer"), "{refused}");
+    std::fs::copy(fixture("gpt-4o/tokenizer.json"), around.path().join("tokenizer.json")).unwrap();
+    check_plain("gpt-4o", &Tokenizer::from_folder(&original).unwrap());
 }
 
 fn check_plain(family: &str, tokenizer: &Tokenizer) {

@@ -5,8 +5,8 @@ mod support;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use support::{fixture, read_json, tokenizer};
-use text::{ChatOptions, ChatTemplate, Message, Part, ToolCall};
+use support::{fixture, message, read_json, tokenizer};
+use text::{ChatOptions, ChatTemplate, Message, Part};
 
 #[derive(Deserialize)]
 struct Case {
@@ -48,27 +48,4 @@ fn no_tools_are_no_list() {
     let template = ChatTemplate::new(source, &tokenizer("qwen2")).unwrap();
     let rendered = template.render(&[Message::user("a")], &ChatOptions::default()).unwrap();
     assert_eq!(rendered.text().to_lowercase(), "<|im_start|>true");
-}
-
-fn message(value: &Value) -> Message {
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let call = |call: &Value| ToolCall {
-        id: text(call, "id"),
-        name: text(&call["function"], "name").unwrap(),
-        arguments: call["function"]["arguments"].clone(),
-    };
-    Message {
-        role: text(value, "role").unwrap(),
-        content: text(value, "content").unwrap(),
-        reasoning: text(value, "reasoning_content"),
-        tool_calls: value
-            .get("tool_calls")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .map(call)
-            .collect(),
-        tool_call_id: text(value, "tool_call_id"),
-        name: text(value, "name"),
-    }
 }

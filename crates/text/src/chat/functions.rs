@@ -1,15 +1,17 @@
-//! What Hugging Face gives templates beyond Jinja: `tojson` without HTML escapes, `raise_exception`, `strftime_now`.
+//! What Hugging Face gives templates beyond Jinja: `tojson` without HTML escapes, `raise_exception`, `strftime_now`; and
+//! numbers and lists printed as Python prints them.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, Value};
+use minijinja::{Environment, Error, ErrorKind, Value, escape_formatter};
 
 use super::guard::StandIns;
 use super::json::Style;
+use super::python;
 
-/// How deep a value may be nested to be written as JSON.
+/// How deep a value may be nested to be written.
 const MAX_DEPTH: usize = 100;
 
 /// Adds them to `environment`.
@@ -21,10 +23,29 @@ pub(super) fn install(environment: &mut Environment<'_>, stand_ins: Arc<StandIns
     environment.add_function("strftime_now", move |format: &str| strftime(format, now));
     // Nothing is no list in Python; templates ask so before they count tools.
     environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
+    let shared = Arc::clone(&stand_ins);
+    environment.set_formatter(move |out, state, value| match printed(value, &shared)? {
+        Some(text) => out.write_str(&text).map_err(Error::from),
+        None => escape_formatter(out, state, value),
+    });
+    let shared = Arc::clone(&stand_ins);
+    environment.add_filter("string", move |value: &Value| {
+        Ok::<_, Error>(printed(value, &shared)?.map_or_else(|| value.to_string().into(), Value::from))
+    });
     environment.add_filter("tojson", move |value: &Value, indent: Option<Value>, options: Kwargs| {
         let style = style(indent, &options)?;
         Ok::<_, Error>(style.dump(&plain(value, 0)?, &stand_ins))
     });
+}
+
+/// What Python prints of `value`; `None` where the interpreter prints the same.
+fn printed(value: &Value, stand_ins: &StandIns) -> Result<Option<String>, Error> {
+    Ok(match value.kind() {
+        ValueKind::Number | ValueKind::Seq | ValueKind::Map => {
+            Some(python::text(&plain(value, 0)?, stand_ins))
+        }
+        _ => None,
+    })
 }
 
 fn strftime(format: &str, now: SystemTime) -> Result<String, Error> {
@@ -57,7 +78,7 @@ fn style(indent: Option<Value>, options: &Kwargs) -> Result<Style, Error> {
 /// `value` as plain JSON. What has no JSON is an error, as in Python.
 fn plain(value: &Value, depth: usize) -> Result<serde_json::Value, Error> {
     if depth > MAX_DEPTH {
-        return Err(Error::new(ErrorKind::InvalidOperation, "tojson: the value is nested too deeply"));
+        return Err(Error::new(ErrorKind::InvalidOperation, "a value is nested too deeply"));
     }
     let items =
         |value: &Value| value.try_iter()?.map(|item| plain(&item, depth + 1)).collect::<Result<_, Error>>();
@@ -71,10 +92,11 @@ fn plain(value: &Value, depth: usize) -> Result<serde_json::Value, Error> {
             serde_json::Value::Object(value.try_iter()?.map(entry).collect::<Result<_, Error>>()?)
         }
         ValueKind::None | ValueKind::Bool | ValueKind::Number | ValueKind::String => {
-            serde_json::to_value(value)
-                .map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("tojson: {error}")))?
+            serde_json::to_value(value).map_err(|error| {
+                Error::new(ErrorKind::InvalidOperation, format!("a value is not JSON: {error}"))
+            })?
         }
-        kind => return Err(Error::new(ErrorKind::InvalidOperation, format!("tojson: {kind} is not JSON"))),
+        kind => return Err(Error::new(ErrorKind::InvalidOperation, format!("{kind} is not JSON"))),
     })
 }
 

@@ -109,7 +109,7 @@ fn escape(letter: char, json: &mut String) {
 }
 
 /// A number as Python prints it: the shortest digits that give it back, with an exponent outside 1e-4 to 1e16.
-fn number(number: &Number) -> String {
+pub(super) fn number(number: &Number) -> String {
     let Some(float) = number.as_f64().filter(|_| number.is_f64()) else { return number.to_string() };
     let scientific = format!("{float:e}");
     let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };

@@ -3,6 +3,7 @@
 
 mod guard;
 mod json;
+mod python;
 mod functions;
 mod message;
 mod rendered;

@@ -4,7 +4,7 @@ use base::{Context, Error, Result};
 use formats::{Checkpoint, Format};
 use serde_json::Value;
 
-use crate::files::read;
+use crate::files::{home, read};
 use crate::load::Settings;
 
 /// The longest template that is read; the longest published one has some 30 kB.
@@ -20,6 +20,7 @@ pub(super) fn find(checkpoint: &Checkpoint) -> Result<Option<String>> {
             template.map(|template| bounded(template.to_owned())).transpose().within(|| root.display())
         }
         Format::Safetensors => {
+            let root = home(root);
             let path = root.join("chat_template.jinja");
             if let Some(bytes) = read(&path, MAX_TEMPLATE_BYTES as u64)? {
                 let text = String::from_utf8(bytes).map_err(|_| Error::corrupt("is not UTF-8"));

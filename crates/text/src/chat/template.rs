@@ -20,8 +20,8 @@ use crate::tokenizer::Tokenizer;
 /// The steps a template may take whatever it renders, and for each message; published ones take some 200 a message.
 const STEPS: u64 = 200_000;
 const STEPS_A_MESSAGE: u64 = 2_000;
-/// How deep macros may call each other.
-const MAX_CALL_DEPTH: usize = 64;
+/// How deep macros may call each other; a call counts for five, and Kimi K3's template calls one for each level of a schema.
+const MAX_CALL_DEPTH: usize = 400;
 /// Enough to drop a value nested in as many steps; only what is used becomes memory.
 const STACK_BYTES: usize = 256 << 20;
 /// The longest prompt a template may write beyond what it is given.

@@ -139,7 +139,7 @@ fn entries(
 
 /// The bytes a token stands for. Merged ones are spelled in the letters of [`bytes_of`] or as SentencePiece does, added ones
 /// as they are.
-fn token(text: &str, kind: i64, of_sentence: bool) -> Result<(Vec<u8>, Kind)> {
+pub(super) fn token(text: &str, kind: i64, of_sentence: bool) -> Result<(Vec<u8>, Kind)> {
     let as_it_is = text.as_bytes().to_vec();
     Ok(match kind {
         1 if of_sentence => {

@@ -6,8 +6,9 @@ mod gguf;
 mod settings;
 mod hugging_face;
 mod tiktoken;
+mod sentence_piece;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use base::{Context, Error, Result, TokenId};
@@ -16,16 +17,20 @@ use serde_json::Value;
 
 pub(crate) use gguf::parse as gguf;
 pub(crate) use hugging_face::parse as hugging_face;
+use sentence_piece::Pieces;
 pub(crate) use settings::Settings;
 pub(crate) use tiktoken::parse as tiktoken;
 
-use crate::files::{MAX_VOCABULARY_BYTES, read};
-use crate::tokenizer::Tokenizer;
+use crate::files::{MAX_VOCABULARY_BYTES, TOKENIZER, home, read};
+use crate::pretokenize::Pretokenizer;
+use crate::tokenizer::{Tokenizer, literals};
+use crate::vocabulary::Kind;
 
 /// The tokenizer in a folder as Hugging Face publishes them.
 pub(crate) fn folder(root: &Path) -> Result<Tokenizer> {
+    let root = home(root);
     let settings = Settings::read(root)?;
-    let path = root.join("tokenizer.json");
+    let path = root.join(TOKENIZER);
     if let Some(json) = read(&path, MAX_VOCABULARY_BYTES)? {
         return hugging_face(&json, &settings).within(|| path.display());
     }
@@ -33,7 +38,33 @@ pub(crate) fn folder(root: &Path) -> Result<Tokenizer> {
     if let Some(ranks) = read(&path, MAX_VOCABULARY_BYTES)? {
         return tiktoken(&ranks, &settings).within(|| path.display());
     }
-    Err(Error::input("has no tokenizer: neither tokenizer.json nor tiktoken.model").within(root.display()))
+    let path = root.join("tokenizer.model");
+    if let Some(model) = read(&path, MAX_VOCABULARY_BYTES)? {
+        let pieces = sentence_piece::parse(&model, &settings).within(|| path.display())?;
+        return Ok(of_pieces(pieces, &settings));
+    }
+    Err(Error::input("has no tokenizer: neither tokenizer.json nor tiktoken.model nor tokenizer.model")
+        .within(root.display()))
+}
+
+/// The tokenizer of a vocabulary of SentencePiece; roles go by `settings` where they tell them.
+fn of_pieces(pieces: Pieces, settings: &Settings) -> Tokenizer {
+    let Pieces { vocabulary, bpe, prefix, bos, eos } = pieces;
+    let controls = literals(&vocabulary, Kind::Control, &BTreeMap::new());
+    let told = |role: &str| controls.get(settings.role(role)?).map(|literal| literal.id);
+    Tokenizer {
+        bpe,
+        pretokenizer: Pretokenizer::default(),
+        sentence: Some(prefix),
+        normalizations: Vec::new(),
+        added: literals(&vocabulary, Kind::Added, &BTreeMap::new()),
+        bos: told("bos_token").or(bos),
+        adds_bos: settings.add_bos_token.unwrap_or(true),
+        stop: told("eos_token").or(eos).into_iter().collect(),
+        names: settings.names(),
+        controls: controls.into(),
+        vocabulary,
+    }
 }
 
 /// The stop tokens that the model's configuration names, as far as the vocabulary has them.

@@ -7,10 +7,11 @@ use formats::gguf::Metadata;
 use formats::{Checkpoint, Format};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use text::Tokenizer;
+use text::{Message, Tokenizer, ToolCall};
 
 /// The tokenizers among the fixtures; `oracle/make_text_fixtures.py` made them and says with what.
-pub const FAMILIES: [&str; 7] = ["gpt-2", "llama-bpe", "qwen2", "qwen35", "deepseek-v3", "gpt-4o", "kimi-k2"];
+pub const FAMILIES: [&str; 8] =
+    ["gpt-2", "llama-bpe", "qwen2", "qwen35", "deepseek-v3", "deepseek-llm", "gpt-4o", "kimi-k2"];
 
 /// Ids of one string by the reference implementation.
 #[derive(Deserialize)]
@@ -63,4 +64,28 @@ pub fn gguf(metadata: Metadata) -> Checkpoint {
 /// The tokenizer in folder `family` of the fixtures.
 pub fn tokenizer(family: &str) -> Tokenizer {
     Tokenizer::from_checkpoint(&folder(fixture(family), json!({}), None)).unwrap()
+}
+
+/// A message as clients of chat interfaces spell it.
+pub fn message(value: &Value) -> Message {
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let call = |call: &Value| ToolCall {
+        id: text(call, "id"),
+        name: text(&call["function"], "name").unwrap(),
+        arguments: call["function"]["arguments"].clone(),
+    };
+    Message {
+        role: text(value, "role").unwrap(),
+        content: text(value, "content").unwrap(),
+        reasoning: text(value, "reasoning_content"),
+        tool_calls: value
+            .get("tool_calls")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .map(call)
+            .collect(),
+        tool_call_id: text(value, "tool_call_id"),
+        name: text(value, "name"),
+    }
 }
