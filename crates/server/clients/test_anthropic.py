@@ -1,9 +1,12 @@
 """The `anthropic` package against every endpoint of its interface."""
 
+import json
+
 import anthropic
 import pytest
 
-ASK = [{"role": "user", "content": "Tell me a story."}]
+from conftest import ASK
+
 WEATHER = {
     "name": "get_weather",
     "description": "The weather of a city.",
@@ -63,3 +66,24 @@ def test_errors(anthropic_client):
     with pytest.raises(anthropic.BadRequestError) as caught:
         anthropic_client.messages.create(model="demo", messages=[image], max_tokens=4)
     assert "messages[0].content[0].type" in caught.value.body["error"]["message"]
+
+
+def test_structured_output(anthropic_client):
+    schema = {"type": "object", "properties": {"age": {"type": "integer", "minimum": 0, "maximum": 99}}, "required": ["age"], "additionalProperties": False}
+    config = {"format": {"type": "json_schema", "schema": schema}}
+    told = anthropic_client.messages.create(model="demo", messages=ASK, max_tokens=100, extra_body={"output_config": config})
+    assert told.stop_reason == "end_turn" and 0 <= json.loads(told.content[0].text)["age"] <= 99
+
+
+def test_several_calls_and_a_free_choice(anthropic_client):
+    ask = dict(model="demo", messages=ASK, tools=[WEATHER])
+    told = anthropic_client.messages.create(**ask, tool_choice={"type": "any"}, max_tokens=300, extra_body={"temperature": 1.0})
+    calls = [block for block in told.content if block.type == "tool_use"]
+    assert calls and all(call.input.get("city") in ("Paris", "Rome") for call in (calls if told.stop_reason == "tool_use" else calls[:-1]))
+    free = anthropic_client.messages.create(**ask, tool_choice={"type": "auto"}, max_tokens=8)
+    assert free.stop_reason in ("end_turn", "max_tokens", "tool_use")
+
+
+def test_models(anthropic_client):
+    assert [model.id for model in anthropic_client.models.list()] == ["demo"]
+    assert anthropic_client.models.retrieve("demo").id == "demo"

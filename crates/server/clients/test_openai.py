@@ -5,9 +5,8 @@ import json
 import openai
 import pytest
 
-from conftest import STORY
+from conftest import ASK, STORY
 
-ASK = [{"role": "user", "content": "Tell me a story."}]
 WEATHER = {
     "type": "function",
     "function": {
@@ -130,3 +129,80 @@ def test_errors(openai_client):
     with pytest.raises(openai.APIStatusError) as caught:
         openai_client.embeddings.create(model="demo", input="a")
     assert caught.value.status_code == 501
+
+
+def test_the_model_is_free_to_call(openai_client):
+    for more in [{}, {"tool_choice": "auto"}, {"parallel_tool_calls": True}, {"stream": True}]:
+        said = chat(openai_client, tools=[WEATHER], **more)
+        last = list(said)[-1] if more.get("stream") else said
+        assert last.choices[0].finish_reason in ("stop", "length", "tool_calls")
+
+
+def test_several_calls_at_once(openai_client):
+    seen = 0
+    for seed in range(4):
+        said = openai_client.chat.completions.create(
+            model="demo", messages=ASK, tools=[WEATHER], tool_choice="required", parallel_tool_calls=True, temperature=1.0, seed=seed, max_tokens=300
+        ).choices[0]
+        calls = said.message.tool_calls if said.finish_reason == "tool_calls" else said.message.tool_calls[:-1]
+        assert len({call.id for call in calls}) == len(calls)
+        for call in calls:
+            assert json.loads(call.function.arguments)["city"] in ("Paris", "Rome")
+        seen = max(seen, len(calls))
+    assert seen > 1
+
+
+def test_several_answers_streamed(openai_client):
+    ask = dict(n=3, seed=7, temperature=1.0)
+    whole = [choice.message.content for choice in chat(openai_client, **ask).choices]
+    pieces = ["", "", ""]
+    for chunk in chat(openai_client, stream=True, **ask):
+        for choice in chunk.choices:
+            pieces[choice.index] += choice.delta.content or ""
+    assert pieces == whole
+
+
+def test_bias_and_penalties(openai_client):
+    def said(**more):
+        return openai_client.completions.create(model="demo", prompt=STORY, max_tokens=24, temperature=0, logprobs=0, **more).choices[0]
+
+    plain = said()
+    assert len(set(plain.logprobs.tokens)) < 24, "something is said twice"
+    # Token 634 is ` Once` or the like, whatever it is: with all that bias there is nothing else.
+    always = said(logit_bias={"634": 100})
+    assert len(set(always.logprobs.tokens)) == 1
+    never = said(logit_bias={"634": 100, "635": 100}, frequency_penalty=2, presence_penalty=2)
+    assert len(set(never.logprobs.tokens)) == 2
+    assert said(frequency_penalty=2).text != plain.text and said(presence_penalty=2).text != plain.text
+
+
+def test_logprobs_are_logarithms_of_probabilities(openai_client):
+    content = chat(openai_client, logprobs=True, top_logprobs=5, temperature=0).choices[0].logprobs.content
+    for one in content:
+        assert one.logprob <= 0 and one.token == one.top_logprobs[0].token
+        assert [top.logprob for top in one.top_logprobs] == sorted((top.logprob for top in one.top_logprobs), reverse=True)
+    response = openai_client.responses.create(model="demo", input="Tell me a story.", max_output_tokens=8, include=["message.output_text.logprobs"], top_logprobs=2)
+    logprobs = response.output[0].content[0].logprobs
+    assert len(logprobs) == 8 and len(logprobs[0].top_logprobs) == 2
+
+
+def test_seeds(openai_client):
+    texts = [chat(openai_client, temperature=1.0, seed=seed).choices[0].message.content for seed in (1, 1, 2)]
+    assert texts[0] == texts[1] != texts[2]
+    free = {chat(openai_client, temperature=1.0).choices[0].message.content for _ in range(4)}
+    assert len(free) > 1, "without a seed every answer is another"
+
+
+def test_structured_responses_and_their_stream(openai_client):
+    text = {"format": {"type": "json_schema", "name": "person", "schema": SCHEMA, "strict": True}}
+    ask = dict(model="demo", input="Who?", text=text, max_output_tokens=200, temperature=1.0)
+    whole = openai_client.responses.create(**ask)
+    if whole.status == "completed":
+        assert set(json.loads(whole.output_text)) == {"name", "age"}
+    tool = {"type": "function", **WEATHER["function"]}
+    forced = dict(model="demo", input="Weather?", tools=[tool], tool_choice={"type": "function", "name": "get_weather"}, parallel_tool_calls=False)
+    with openai_client.responses.stream(**forced) as stream:
+        kinds = [event.type for event in stream]
+        call = next(item for item in stream.get_final_response().output if item.type == "function_call")
+    assert "response.function_call_arguments.delta" in kinds and kinds[-1] == "response.completed"
+    assert json.loads(call.arguments)["city"] in ("Paris", "Rome")

@@ -15,6 +15,8 @@ pub struct Ask {
     pub shape: Shape,
     /// Whether it thinks first.
     pub thinking: Thinking,
+    /// Tokens of thoughts at most.
+    pub thoughts: Option<usize>,
     /// How tokens are chosen.
     pub choice: Choosing,
     /// Answers to give.

@@ -13,6 +13,7 @@ mod options;
 mod ask;
 mod toolbox;
 mod gate;
+mod budget;
 mod enforce;
 mod voice;
 mod said;

@@ -43,7 +43,7 @@ pub async fn ready(State(service): State<Arc<Service>>) -> Result<JsonBody<Value
 
 /// Figures for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "Operation",
-    responses((status = 200, description = "In the text format", content_type = "text/plain", body = String)))]
+    responses((status = 200, description = "In the text format", content_type = "application/openmetrics-text", body = String)))]
 pub async fn figures(State(service): State<Arc<Service>>) -> Result<Response, Refusal> {
     let text = metrics::text(&service.desk.status())
         .map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the figures could not be written"))?;

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use crate::answers::{Answers, Reading};
 use crate::ask::{Ask, Choosing, Prompt};
+use crate::budget::Budget;
 use crate::enforce;
 use crate::engine::{Client, Desk, Enough, Heat, Work};
 use crate::options::ServeOptions;
@@ -172,6 +173,13 @@ impl Service {
                 if enforce::is_needed(ask) {
                     prepared.constraint =
                         enforce::constraint(self.voice.grammars()?, ask, &prepared.reading)?;
+                }
+                if let (Some(tokens), Some(reasoning)) = (ask.thoughts, prepared.reading.syntax.reasoning) {
+                    let (tokenizer, thinks) =
+                        (self.voice.tokenizer.clone(), prepared.reading.within_reasoning);
+                    let answer = prepared.constraint.take();
+                    let budget = Budget::new(tokenizer, reasoning, thinks, tokens, answer);
+                    prepared.constraint = Some(Box::new(budget.map_err(|error| Refusal::of(&error))?));
                 }
                 Ok(prepared)
             }

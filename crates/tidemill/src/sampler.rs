@@ -4,10 +4,13 @@
 //! temperature, top-k, top-p, min-p, draw. A sequence draws from a generator of its own, so its text depends on its
 //! seed and on nothing around it.
 
+mod descending;
+
 use std::sync::Arc;
 
 use base::TokenId;
 
+use self::descending::Descending;
 use crate::sampling::{REPEAT_WINDOW, Sampling};
 
 /// Chooses the tokens of one sequence.
@@ -47,19 +50,30 @@ impl Sampler {
     /// One of the tokens, by logits that are adjusted already. A logit of minus infinity is never drawn as long as there
     /// is another.
     pub(crate) fn draw_from(&mut self, logits: &[f32]) -> TokenId {
-        if self.sampling.temperature == 0.0 {
+        let Sampling { temperature, top_k, top_p, min_p, .. } = *self.sampling;
+        if temperature == 0.0 {
             return likeliest(logits);
         }
-        let candidates = self.candidates(logits);
-        let total: f64 = candidates.iter().map(|(_, p)| p).sum();
-        let mut left = self.draw() * total;
-        for (token, p) in &candidates {
-            left -= p;
+        let mut order = Descending::new(logits, top_k);
+        let Some(best) = order.all().iter().map(|(_, logit)| *logit).max_by(f32::total_cmp) else {
+            return likeliest(logits);
+        };
+        let weight = |logit: f32| (f64::from(logit - best) / f64::from(temperature)).exp();
+        let mut total: f64 = order.all().iter().map(|(_, logit)| weight(*logit)).sum();
+        let mut count = order.all().len();
+        if top_p < 1.0 || min_p > 0.0 {
+            (count, total) = kept(&mut order, weight, f64::from(top_p) * total, f64::from(min_p));
+        }
+        let (mut left, mut drawn) = (self.draw() * total, 0);
+        for rank in 0..count {
+            let Some((token, logit)) = order.at(rank) else { break };
+            drawn = token;
+            left -= weight(logit);
             if left < 0.0 {
-                return *token;
+                break;
             }
         }
-        candidates.last().map_or_else(|| likeliest(logits), |(token, _)| *token)
+        drawn
     }
 
     fn penalise_repeats(&self, logits: &mut [f32], history: &[TokenId]) {
@@ -91,32 +105,6 @@ impl Sampler {
         }
     }
 
-    /// The tokens that may be drawn and their probabilities (not summing to 1), likeliest first.
-    fn candidates(&self, logits: &[f32]) -> Vec<(TokenId, f64)> {
-        let Sampling { temperature, top_k, top_p, min_p, .. } = *self.sampling;
-        let mut order: Vec<(TokenId, f32)> = (0..).zip(logits.iter().copied()).collect();
-        let likelier = |a: &(TokenId, f32), b: &(TokenId, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-        if top_k > 0 && top_k < order.len() {
-            order.select_nth_unstable_by(top_k - 1, likelier);
-            order.truncate(top_k);
-        }
-        order.sort_unstable_by(likelier);
-        order.retain(|(_, logit)| *logit > f32::NEG_INFINITY);
-        let Some((_, best)) = order.first().copied() else { return Vec::new() };
-
-        let weight = |logit: f32| (f64::from(logit - best) / f64::from(temperature)).exp();
-        let mut candidates: Vec<_> = order.into_iter().map(|(token, logit)| (token, weight(logit))).collect();
-        let total: f64 = candidates.iter().map(|(_, p)| p).sum();
-        let mut reached = 0.0;
-        let within_top_p = candidates.iter().position(|(_, p)| {
-            reached += p;
-            reached >= f64::from(top_p) * total
-        });
-        candidates.truncate(within_top_p.map_or(candidates.len(), |last| last + 1));
-        candidates.retain(|(_, p)| *p >= f64::from(min_p));
-        candidates
-    }
-
     /// A number from 0 to below 1 (SplitMix64: Steele, Lea and Flood, 2014).
     fn draw(&mut self) -> f64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -125,6 +113,21 @@ impl Sampler {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
+}
+
+/// How many of the likeliest tokens stay when they end with the one whose weight brings the sum to `enough`, or before the
+/// first that weighs less than `least`; and their weight. The likeliest always stays.
+fn kept(order: &mut Descending, weight: impl Fn(f32) -> f64, enough: f64, least: f64) -> (usize, f64) {
+    let (mut count, mut total) = (0, 0.0);
+    while let Some((_, logit)) = order.at(count) {
+        let more = weight(logit);
+        if count > 0 && (more < least || total >= enough) {
+            break;
+        }
+        total += more;
+        count += 1;
+    }
+    (count, total)
 }
 
 /// The token with the largest logit; the lowest of equal ones.

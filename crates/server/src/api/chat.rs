@@ -217,6 +217,7 @@ impl ChatRequest {
             tools: Tools { list, choice, parallel: self.parallel_tool_calls.unwrap_or(true) },
             shape: tools::shape(self.response_format.as_ref(), "response_format")?,
             thinking: thinking(self.reasoning_effort.as_deref()),
+            thoughts: None,
             choice: Choosing {
                 temperature: self.temperature,
                 top_p: self.top_p,

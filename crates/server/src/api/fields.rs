@@ -75,10 +75,11 @@ pub fn part_text(part: &Map<String, Value>, field: &str, kinds: &[&str]) -> Resu
     text.map(str::to_owned).ok_or_else(|| Refusal::field(format!("{field}.text"), "expected a text"))
 }
 
-/// Refuses all fields but `known`.
+/// Refuses all fields but `known`, unless they hold nothing: clients send back what they were told with a `null` for every
+/// field that their library has heard of.
 pub fn only(object: &Map<String, Value>, field: &str, known: &[&str]) -> Result<(), Refusal> {
-    match object.keys().find(|key| !known.contains(&key.as_str())) {
-        Some(key) => {
+    match object.iter().find(|(key, value)| !value.is_null() && !known.contains(&key.as_str())) {
+        Some((key, _)) => {
             let key: String = key.escape_debug().take(60).collect();
             Err(Refusal::field(
                 format!("{field}.{key}"),

@@ -219,6 +219,7 @@ impl MessagesRequest {
             tools: Tools { list, choice, parallel },
             shape,
             thinking: thinking(self.thinking.as_ref(), effort)?,
+            thoughts: budget(self.thinking.as_ref())?,
             choice: Choosing {
                 temperature: self.temperature,
                 top_p: self.top_p,
@@ -277,6 +278,17 @@ fn thinking(thinking: Option<&Map<String, Value>>, effort: Option<String>) -> Re
             effort => Ok(effort),
         },
         _ => Err(Refusal::field("thinking.type", "expected `enabled`, `adaptive` or `disabled`")),
+    }
+}
+
+/// Tokens that thoughts may take.
+fn budget(thinking: Option<&Map<String, Value>>) -> Result<Option<usize>, Refusal> {
+    match thinking.and_then(|thinking| thinking.get("budget_tokens")) {
+        None | Some(Value::Null) => Ok(None),
+        Some(budget) => match budget.as_u64() {
+            Some(tokens) if tokens > 0 => Ok(Some(usize::try_from(tokens).unwrap_or(usize::MAX))),
+            _ => Err(Refusal::field("thinking.budget_tokens", "expected a number of tokens, 1 or more")),
+        },
     }
 }
 

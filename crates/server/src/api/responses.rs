@@ -273,7 +273,13 @@ fn read_item(item: &Map<String, Value>, field: &str, messages: &mut Vec<Message>
             said_by(role, messages).content += &content("content")?;
         }
         "function_call" => {
-            only(item, field, &["type", "id", "call_id", "name", "arguments", "status", "namespace"])?;
+            let known =
+                ["type", "id", "call_id", "name", "arguments", "status", "namespace", "async", "caller"];
+            only(item, field, &known)?;
+            let waits = "this server waits for the results of calls";
+            refuse(&format!("{field}.async"), &item.get("async").cloned(), &[json!(false)], waits)?;
+            let caller = item.get("caller").cloned();
+            refuse(&format!("{field}.caller"), &caller, &[json!({ "type": "direct" })], "only models call")?;
             let arguments = arguments(&needed("arguments")?, &format!("{field}.arguments"))?;
             let call = ToolCall { id: text("call_id"), name: needed("name")?, arguments };
             said_by("assistant", messages).tool_calls.push(call);
