@@ -142,10 +142,7 @@ fn what_cannot_be_written_is_refused_and_leaves_nothing() {
     let out = out.to_str().unwrap();
     let missing = folder.path().join("no/such/folder/out.gguf");
     let cases: &[(&[&str], &str)] = &[
-        (
-            &["kimi-k9", out],
-            "expected one of kimi-k2, kimi-k2.5, deepseek-v3, deepseek-v3.2, qwen3.5-397b-a17b",
-        ),
+        (&["kimi-k9", out], "no geometry is called `kimi-k9`; expected one of kimi-k2, "),
         (&["kimi-k2", out, "--layers", "0"], "expected 2 to 61"),
         (&["kimi-k2", out, "--layers", "62"], "expected 2 to 61"),
         (&["kimi-k2", out, "--layers", "-1"], "--layers"),
