@@ -18,7 +18,7 @@ use backend::{Backend, KvRows, Tensor};
 use base::{Error, Result};
 use recurrent::Recurrent;
 pub use recurrent::{TakeUp, state_bytes};
-pub use saved::saved_bytes;
+pub use saved::Saving;
 use spec::{LayerSpec, Mixer, ModelSpec};
 use window::{Look, Windowed, window};
 
@@ -45,6 +45,25 @@ enum Mark {
     /// It is to be made when a pass comes by.
     Wanted(usize),
     Made(usize),
+}
+
+/// Which beginnings of a sequence's tokens there is a way back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginnings {
+    /// All.
+    Any,
+    /// The whole, and the first so many.
+    Marked(usize),
+}
+
+impl Beginnings {
+    /// How many tokens of `whole` can be gone on from when the first `shared` are wanted.
+    pub fn usable(self, shared: usize, whole: usize) -> usize {
+        match self {
+            Self::Marked(mark) if shared < whole => Some(mark).filter(|mark| *mark <= shared).unwrap_or(0),
+            _ => shared,
+        }
+    }
 }
 
 /// Bytes a sequence keeps of each token.
@@ -105,7 +124,7 @@ impl KvCache {
             match (from, to) {
                 (Layer::Rows(from), Layer::Rows(to)) => backend.copy_kv(from, 0..tokens, to)?,
                 (Layer::Window(from), Layer::Window(to)) => {
-                    backend.copy_kv(from.at(tokens < self.len), from.seen(tokens), to.kept_mut())?;
+                    backend.copy_kv(from.at(tokens < self.len), from.seen(tokens), &mut to.kept)?;
                 }
                 (Layer::State(from), Layer::State(to)) if tokens > 0 => {
                     to.copy(backend, from.at(tokens < self.len))?;
@@ -226,6 +245,15 @@ impl KvCache {
             _ if self.goes_back_anywhere() || tokens >= self.len => tokens.min(self.len),
             Mark::Made(at) if at <= tokens => at,
             _ => 0,
+        }
+    }
+
+    /// Of which beginnings of the tokens kept it could go on.
+    pub fn beginnings(&self) -> Beginnings {
+        match self.mark {
+            _ if self.goes_back_anywhere() => Beginnings::Any,
+            Mark::Made(at) if at < self.len => Beginnings::Marked(at),
+            _ => Beginnings::Marked(0),
         }
     }
 

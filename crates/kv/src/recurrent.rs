@@ -30,7 +30,7 @@ pub fn state_bytes(spec: &ModelSpec, precision: Precision) -> u64 {
 pub(crate) struct Recurrent {
     pub(crate) kept: DeltaState,
     next: DeltaState,
-    marked: DeltaState,
+    pub(crate) marked: DeltaState,
 }
 
 impl Recurrent {

@@ -1,38 +1,26 @@
 //! A cache as bytes, and back: so that a prompt that many begin with is computed once, and outlives the process.
 //!
-//! The head says a version, the precision, the tokens and what each layer keeps; then rows and states follow, layer by
-//! layer, as they are stored. Every length is known from the model before it is read, so bytes from outside allocate nothing.
+//! The head says a version, the precision, the tokens, the mark and what each layer keeps; then rows and states follow, layer
+//! by layer, as they are stored, each state and ring a second time as it is at the mark. Every length is known from the model before it is read, so bytes from outside allocate nothing.
 //! Neither a checksum nor the model's name is in it: who keeps the bytes keeps those too.
 
 use std::io::{Read, Write};
 use std::ops::Range;
 
-use backend::{Backend, DeltaState, Precision, Tensor};
+use backend::{Backend, DeltaState, KvRows, Precision, Tensor};
 use base::{Context, Error, Result};
-use spec::{Mixer, ModelSpec};
+use spec::{LayerSpec, Mixer, ModelSpec};
 
 use crate::window::window;
-use crate::{KvCache, Layer};
+use crate::{KvCache, Layer, Mark};
 
 const MAGIC: [u8; 8] = *b"tidemlKV";
 
 /// Raised whenever what follows the head means something else.
-const VERSION: u32 = 1;
+const VERSION: u32 = 3;
 
 /// Bytes that are held at once.
 const PIECE: usize = 1 << 20;
-
-/// Bytes that [`KvCache::save`] writes of a cache of this model.
-pub fn saved_bytes(spec: &ModelSpec, precision: Precision, tokens: usize) -> u64 {
-    let states: u64 = spec.layers.iter().map(|layer| state(&layer.mixer)).sum();
-    let seen = |layer| window(layer, spec).map_or(0, |window| tokens.min(window - 1));
-    let rings = spec.layers.iter().map(|layer| seen(layer) * precision.row_bytes(layer.mixer.row()));
-    let rings = rings.sum::<usize>() as u64;
-    head(spec, precision, tokens).len() as u64
-        + crate::bytes_per_token(spec, precision) * tokens as u64
-        + rings
-        + if tokens > 0 { states } else { 0 }
-}
 
 /// Bytes of a state that does not grow.
 fn state(mixer: &Mixer) -> u64 {
@@ -43,7 +31,7 @@ fn state(mixer: &Mixer) -> u64 {
 }
 
 /// Everything before rows and states.
-fn head(spec: &ModelSpec, precision: Precision, tokens: usize) -> Vec<u8> {
+fn head(spec: &ModelSpec, precision: Precision, tokens: usize, mark: usize) -> Vec<u8> {
     let place = Precision::ALL.iter().position(|one| *one == precision).unwrap_or_default();
     let mut bytes = Vec::from(MAGIC);
     for number in [VERSION, place as u32, spec.layers.len() as u32] {
@@ -55,11 +43,52 @@ fn head(spec: &ModelSpec, precision: Precision, tokens: usize) -> Vec<u8> {
         bytes.extend(fixed.to_le_bytes());
     }
     bytes.extend((tokens as u64).to_le_bytes());
+    bytes.extend((mark as u64).to_le_bytes());
     bytes
 }
 
+/// How far a cache is written: it goes on at any later time, as long as what is kept stays as it is.
+pub struct Saving {
+    tokens: usize,
+    layer: usize,
+    row: usize,
+    begun: bool,
+}
+
+impl Saving {
+    /// Nothing is written yet of the first `tokens` tokens, a number that the cache could [go back
+    /// to](KvCache::keepable).
+    pub fn of(tokens: usize) -> Self {
+        Self { tokens, layer: 0, row: 0, begun: false }
+    }
+}
+
 impl KvCache {
-    /// Writes what is kept of the first `tokens` tokens, a number that it could [go back to](Self::keepable).
+    /// Bytes that [`save`](Self::save) writes of the first `tokens` tokens.
+    pub fn saved_bytes(&self, spec: &ModelSpec, tokens: usize) -> u64 {
+        let fixed = |tokens: usize| -> u64 {
+            let layer = |layer: &LayerSpec| match window(layer, spec) {
+                Some(window) => (tokens.min(window - 1) * self.precision.row_bytes(layer.mixer.row())) as u64,
+                None => state(&layer.mixer),
+            };
+            if tokens > 0 { spec.layers.iter().map(layer).sum() } else { 0 }
+        };
+        head(spec, self.precision, tokens, 0).len() as u64
+            + crate::bytes_per_token(spec, self.precision) * tokens as u64
+            + fixed(tokens)
+            + fixed(self.mark_below(tokens))
+    }
+
+    /// The mark that is saved with the first `tokens` tokens; 0 for none.
+    fn mark_below(&self, tokens: usize) -> usize {
+        match self.mark {
+            Mark::Made(at) if tokens == self.len && at < tokens => at,
+            _ => 0,
+        }
+    }
+
+    /// Writes what is kept of the first `tokens` tokens, a number that it could [go back to](Self::keepable); of all
+    /// tokens, what is marked as well.
     ///
     /// Fails as `out` does.
     pub fn save(
@@ -69,30 +98,61 @@ impl KvCache {
         tokens: usize,
         out: &mut dyn Write,
     ) -> Result<()> {
-        assert_eq!(self.keepable(tokens), tokens, "only what could be gone back to is saved");
-        let failed = |error: std::io::Error| Error::io("writing what attention keeps", &error);
-        out.write_all(&head(spec, self.precision, tokens)).map_err(failed)?;
-        for layer in &self.layers {
-            let (rows, positions) = match layer {
-                Layer::Rows(rows) => (rows, 0..tokens),
-                Layer::Window(ring) => (ring.at(tokens < self.len()), ring.seen(tokens)),
-                Layer::State(_) if tokens == 0 => continue,
-                Layer::State(state) => {
-                    let state = state.at(tokens < self.len());
-                    for tensor in [&state.inputs, &state.heads] {
-                        for row in 0..tensor.rows {
-                            let numbers = backend.to_host(tensor, row..row + 1)?;
-                            let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
-                            out.write_all(&bytes).map_err(failed)?;
-                        }
-                    }
-                    continue;
-                }
-            };
-            for piece in pieces(positions, rows.rows, self.precision.row_bytes(rows.cols)) {
-                let bytes = backend.kv_bytes(rows, piece)?;
-                out.write_all(&bytes).map_err(failed)?;
+        let mut saving = Saving::of(tokens);
+        while self.save_piece(spec, backend, &mut saving, out)? {}
+        Ok(())
+    }
+
+    /// The same, a piece: about a MiB of rows, or a layer whose state or window does not grow. Whether there is more.
+    pub fn save_piece(
+        &self,
+        spec: &ModelSpec,
+        backend: &dyn Backend,
+        saving: &mut Saving,
+        out: &mut dyn Write,
+    ) -> Result<bool> {
+        let tokens = saving.tokens;
+        let mark = self.mark_below(tokens);
+        if !saving.begun {
+            assert_eq!(self.keepable(tokens), tokens, "only what could be gone back to is saved");
+            write(out, &head(spec, self.precision, tokens, mark))?;
+            saving.begun = true;
+        }
+        let Some(layer) = self.layers.get(saving.layer).filter(|_| tokens > 0) else { return Ok(false) };
+        let row_before = std::mem::replace(&mut saving.row, tokens);
+        let is_marked = tokens < self.len;
+        match layer {
+            Layer::Rows(rows) => {
+                let count = rows_at_once(self.precision.row_bytes(rows.cols));
+                saving.row = tokens.min(row_before + count);
+                write(out, &backend.kv_bytes(rows, row_before..saving.row)?)?;
             }
+            Layer::Window(ring) => {
+                self.write_ring(backend, ring.at(is_marked), ring.seen(tokens), out)?;
+                self.write_ring(backend, ring.at(true), ring.seen(mark), out)?;
+            }
+            Layer::State(state) => {
+                write_state(backend, state.at(is_marked), out)?;
+                if mark > 0 {
+                    write_state(backend, state.at(true), out)?;
+                }
+            }
+        }
+        if saving.row == tokens {
+            (saving.layer, saving.row) = (saving.layer + 1, 0);
+        }
+        Ok(saving.layer < self.layers.len())
+    }
+
+    fn write_ring(
+        &self,
+        backend: &dyn Backend,
+        ring: &KvRows,
+        positions: Range<usize>,
+        out: &mut dyn Write,
+    ) -> Result<()> {
+        for piece in pieces(positions, ring.rows, self.precision.row_bytes(ring.cols)) {
+            write(out, &backend.kv_bytes(ring, piece)?)?;
         }
         Ok(())
     }
@@ -108,39 +168,73 @@ impl KvCache {
         input: &mut dyn Read,
     ) -> Result<Self> {
         let place = || "what was kept of a sequence";
-        let tokens = read_head(spec, precision, input).within(place)?;
+        let (tokens, mark) = read_head(spec, precision, input).within(place)?;
         if tokens > capacity as u64 {
             let error = format!("{tokens} tokens; there is room for {capacity}");
             return Err(Error::budget(error).within(place()));
         }
-        let tokens = tokens as usize;
+        let (tokens, mark) = (tokens as usize, mark as usize);
         let mut cache = Self::new(spec, backend, precision, capacity)?;
-        let mut bytes = Vec::new();
-        for layer in &mut cache.layers {
-            let (rows, positions) = match layer {
-                Layer::Rows(rows) => (rows, 0..tokens),
+        for layer in cache.layers.iter_mut().filter(|_| tokens > 0) {
+            match layer {
+                Layer::Rows(rows) => read_rows(backend, precision, 0..tokens, rows, input),
                 Layer::Window(ring) => {
-                    let seen = ring.seen(tokens);
-                    (ring.kept_mut(), seen)
+                    let (seen, marked) = (ring.seen(tokens), ring.seen(mark));
+                    read_rows(backend, precision, seen, &mut ring.kept, input)
+                        .and_then(|()| read_rows(backend, precision, marked, &mut ring.marked, input))
                 }
-                Layer::State(_) if tokens == 0 => continue,
-                Layer::State(state) => {
-                    for tensor in [&mut state.kept.inputs, &mut state.kept.heads] {
-                        *tensor = read_tensor(backend, (tensor.rows, tensor.cols), input).within(place)?;
-                    }
-                    continue;
-                }
-            };
-            let row_bytes = precision.row_bytes(rows.cols);
-            for piece in pieces(positions, rows.rows, row_bytes) {
-                bytes.resize(piece.len() * row_bytes, 0);
-                read_exact(input, &mut bytes).within(place)?;
-                backend.set_kv_bytes(&bytes, rows, piece.start)?;
+                Layer::State(state) if mark == 0 => read_state(backend, &mut state.kept, input),
+                Layer::State(state) => read_state(backend, &mut state.kept, input)
+                    .and_then(|()| read_state(backend, &mut state.marked, input)),
             }
+            .within(place)?;
         }
         cache.len = tokens;
+        if mark > 0 {
+            cache.mark = Mark::Made(mark);
+        }
         Ok(cache)
     }
+}
+
+fn write(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
+    out.write_all(bytes).map_err(|error| Error::io("writing what attention keeps", &error))
+}
+
+fn write_state(backend: &dyn Backend, state: &DeltaState, out: &mut dyn Write) -> Result<()> {
+    for tensor in [&state.inputs, &state.heads] {
+        for row in 0..tensor.rows {
+            let numbers = backend.to_host(tensor, row..row + 1)?;
+            let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+            write(out, &bytes)?;
+        }
+    }
+    Ok(())
+}
+
+fn read_state(backend: &dyn Backend, state: &mut DeltaState, input: &mut dyn Read) -> Result<()> {
+    for tensor in [&mut state.inputs, &mut state.heads] {
+        *tensor = read_tensor(backend, (tensor.rows, tensor.cols), input)?;
+    }
+    Ok(())
+}
+
+/// Reads the rows of these positions to where they lie in `rows`.
+fn read_rows(
+    backend: &dyn Backend,
+    precision: Precision,
+    positions: Range<usize>,
+    rows: &mut KvRows,
+    input: &mut dyn Read,
+) -> Result<()> {
+    let row_bytes = precision.row_bytes(rows.cols);
+    let mut bytes = Vec::new();
+    for piece in pieces(positions, rows.rows, row_bytes) {
+        bytes.resize(piece.len() * row_bytes, 0);
+        read_exact(input, &mut bytes)?;
+        backend.set_kv_bytes(&bytes, rows, piece.start)?;
+    }
+    Ok(())
 }
 
 /// A tensor of the model's own size.
@@ -150,21 +244,26 @@ fn read_tensor(backend: &dyn Backend, (rows, cols): (usize, usize), input: &mut 
     backend.upload(rows, cols, bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
+/// Rows of about a piece.
+fn rows_at_once(row_bytes: usize) -> usize {
+    (PIECE / row_bytes.max(1)).max(1)
+}
+
 /// The rows that hold these positions, of `room`, in runs of about a piece.
 fn pieces(positions: Range<usize>, room: usize, row_bytes: usize) -> impl Iterator<Item = Range<usize>> {
     let (mut at, end) = (positions.start, positions.end);
     std::iter::from_fn(move || {
         let row = at % room.max(1);
-        let count = (PIECE / row_bytes.max(1)).max(1).min(room - row).min(end - at);
+        let count = rows_at_once(row_bytes).min(room - row).min(end - at);
         at += count;
         (count > 0).then_some(row..row + count)
     })
 }
 
-/// The number of tokens, if everything before it is as this model has it.
-fn read_head(spec: &ModelSpec, precision: Precision, input: &mut dyn Read) -> Result<u64> {
-    let expected = head(spec, precision, 0);
-    let (expected, _) = expected.split_at(expected.len() - size_of::<u64>());
+/// The number of tokens and the mark, if everything before them is as this model has it.
+fn read_head(spec: &ModelSpec, precision: Precision, input: &mut dyn Read) -> Result<(u64, u64)> {
+    let expected = head(spec, precision, 0, 0);
+    let (expected, _) = expected.split_at(expected.len() - 2 * size_of::<u64>());
     let mut found = vec![0; expected.len()];
     let (start, rest) = found.split_at_mut(MAGIC.len() + size_of::<u32>());
     read_exact(input, start)?;
@@ -175,9 +274,16 @@ fn read_head(spec: &ModelSpec, precision: Precision, input: &mut dyn Read) -> Re
     if rest[..] != expected[start.len()..] {
         return Err(Error::input("it was kept of another model, or in another precision"));
     }
-    let mut tokens = [0; size_of::<u64>()];
-    read_exact(input, &mut tokens)?;
-    Ok(u64::from_le_bytes(tokens))
+    let mut number = || -> Result<u64> {
+        let mut bytes = [0; size_of::<u64>()];
+        read_exact(input, &mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    };
+    let (tokens, mark) = (number()?, number()?);
+    if mark > 0 && mark >= tokens {
+        return Err(Error::corrupt(format!("a mark at {mark} of {tokens} tokens")));
+    }
+    Ok((tokens, mark))
 }
 
 fn read_exact(input: &mut dyn Read, bytes: &mut [u8]) -> Result<()> {

@@ -33,9 +33,9 @@ pub(crate) fn ring_bytes(layer: &LayerSpec, spec: &ModelSpec, precision: Precisi
 /// The rings of one layer.
 pub(crate) struct Windowed {
     window: usize,
-    kept: KvRows,
+    pub(crate) kept: KvRows,
     next: KvRows,
-    marked: KvRows,
+    pub(crate) marked: KvRows,
     /// The pass under way has gone on to `next`.
     moved: bool,
 }
@@ -92,10 +92,6 @@ impl Windowed {
     /// The ring that is kept, or the one that was marked.
     pub(crate) fn at(&self, mark: bool) -> &KvRows {
         if mark { &self.marked } else { &self.kept }
-    }
-
-    pub(crate) fn kept_mut(&mut self) -> &mut KvRows {
-        &mut self.kept
     }
 
     /// What the pass wrote is what is kept.

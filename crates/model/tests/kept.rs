@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use base::Kind;
-use kv::{KvCache, Precision, saved_bytes};
+use kv::{KvCache, Precision};
 use testkit::{Oracle, Rig, RigOptions, checkpoints, fixture};
 
 /// Tokens computed before what is kept of them is saved.
@@ -28,7 +28,7 @@ fn a_restored_sequence_goes_on_to_the_bit() {
             let mut kv = rig.cache(count).unwrap();
             rig.feed(&mut kv, &tokens[..FIRST], 0..count).unwrap();
             let bytes = saved(&rig, &kv, FIRST);
-            assert_eq!(bytes.len() as u64, saved_bytes(rig.decoder.spec(), precision, FIRST));
+            assert_eq!(bytes.len() as u64, kv.saved_bytes(rig.decoder.spec(), FIRST));
             let mut twin = restored(&rig, precision, count, &bytes).unwrap();
             assert_eq!(saved(&rig, &twin, FIRST), bytes, "{}", path.display());
             let expected = rig.feed(&mut kv, &tokens[FIRST..], 0..count).unwrap();
@@ -108,6 +108,13 @@ fn a_recurrent_sequence_goes_back_to_its_mark_or_to_nothing() {
                     assert_eq!(found.unwrap(), expected[kept * vocab..], "{}, forked", path.display());
                 }
             }
+            let whole = saved(&rig, &kv, 50);
+            assert_eq!(whole.len() as u64, kv.saved_bytes(rig.decoder.spec(), 50));
+            let mut twin = restored(&rig, Precision::F32, count, &whole).unwrap();
+            assert_eq!(twin.beginnings(), kv::Beginnings::Marked(29));
+            assert_eq!(saved(&rig, &twin, 50), whole);
+            twin.truncate(40);
+            assert_eq!(saved(&rig, &twin, 29), marked, "the mark is saved with the whole");
             kv.truncate(40);
             assert_eq!(kv.len(), 29);
             assert_eq!(saved(&rig, &kv, 29), marked);

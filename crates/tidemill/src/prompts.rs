@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use base::{Error, Result, TokenId};
+use kv::Beginnings;
 use sha2::{Digest, Sha256};
 
 /// Kept prompts of one model with one set of settings.
@@ -31,11 +32,24 @@ pub struct Prompts {
 struct Entry {
     path: PathBuf,
     tokens: Vec<TokenId>,
+    beginnings: Beginnings,
 }
+
+/// An entry that is being written: its attention state goes in by [`Write`]. Dropped before it is complete, nothing is
+/// left of it.
+pub struct Writing {
+    entry: Entry,
+    part: PathBuf,
+    /// Until it is complete.
+    out: Option<Summed>,
+}
+
+/// An entry that is whole and on the drive.
+pub struct Complete(Entry);
 
 const MAGIC: [u8; 8] = *b"tidemlPR";
 /// Raised whenever a file means something else.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const ENDING: &str = "prompt";
 /// Ending of a file that is being written.
 const UNFINISHED: &str = "part";
@@ -68,7 +82,7 @@ impl Prompts {
         }
         for path in prompts.files(ENDING) {
             match read_head(&path, &prompts.name) {
-                Ok(Some(tokens)) => prompts.entries.push(Entry { path, tokens }),
+                Ok(Some((tokens, beginnings))) => prompts.entries.push(Entry { path, tokens, beginnings }),
                 Ok(None) => {}
                 Err(_) => prompts.drop_damaged(&path),
             }
@@ -77,9 +91,12 @@ impl Prompts {
         Ok(prompts)
     }
 
-    /// The entry that shares most with `tokens`, and how many tokens that are.
+    /// The entry of whose beginning most can serve `tokens`, and how many tokens that are.
     pub fn likest(&self, tokens: &[TokenId]) -> Option<(usize, usize)> {
-        let shared = |entry: &Entry| entry.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        let shared = |entry: &Entry| {
+            let shared = entry.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+            entry.beginnings.usable(shared, entry.tokens.len())
+        };
         let best = self.entries.iter().map(shared).enumerate().max_by_key(|(_, shared)| *shared);
         best.filter(|(_, shared)| *shared >= PROMPT_MIN)
     }
@@ -104,7 +121,7 @@ impl Prompts {
         }
         let open = || -> io::Result<BufReader<File>> {
             let mut file = BufReader::new(File::open(&path)?);
-            let skipped = head_bytes(&self.name, &self.entries[entry].tokens).len() as u64;
+            let skipped = head_bytes(&self.name, &self.entries[entry]).len() as u64;
             io::copy(&mut (&mut file).take(skipped), &mut io::sink())?;
             Ok(file)
         };
@@ -121,39 +138,51 @@ impl Prompts {
         tokens.len() >= PROMPT_MIN && known < tokens.len() - tokens.len() / 8
     }
 
-    /// Keeps `tokens` with the attention state that `save` writes, and gives up what the entry extends and what was used
-    /// longest ago, as far as the bound asks for it. An entry of more than `bytes` beyond the bound is not made.
-    pub fn keep(
+    /// Begins to keep `tokens` with an attention state of `bytes` bytes, of which one can go on from these `beginnings`:
+    /// gives up what was used longest ago, as far as the bound asks for it. `None` for an entry beyond the bound.
+    pub fn begin(
         &mut self,
         tokens: &[TokenId],
+        beginnings: Beginnings,
         bytes: u64,
-        save: impl FnOnce(&mut dyn Write) -> Result<()>,
-    ) -> Result<()> {
-        let head = head_bytes(&self.name, tokens);
-        let bytes = bytes + (head.len() + CHECKSUM_BYTES) as u64;
-        if bytes > self.bytes_max {
-            return Ok(());
-        }
-        self.make_room(self.bytes_max - bytes);
+    ) -> Result<Option<Writing>> {
         self.next += 1;
         let stamp =
             SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_nanos());
         let stem = format!("{stamp:x}-{}-{}", std::process::id(), self.next);
         let (part, path) = (self.file(&stem, UNFINISHED), self.file(&stem, ENDING));
-        let written = write(&part, &head, save)
-            .and_then(|()| fs::rename(&part, &path).map_err(|error| failed("naming", &path, &error)));
-        if let Err(error) = written {
-            let _ = fs::remove_file(&part);
-            return Err(error);
+        let entry = Entry { path, tokens: tokens.to_owned(), beginnings };
+        let head = head_bytes(&self.name, &entry);
+        let bytes = bytes + (head.len() + CHECKSUM_BYTES) as u64;
+        if bytes > self.bytes_max {
+            return Ok(None);
         }
+        self.make_room(self.bytes_max - bytes);
+        let made = File::create(&part).and_then(|file| {
+            // The length is the one to be: unfinished files count for the bound.
+            file.set_len(bytes)?;
+            let mut out = Summed { file: BufWriter::with_capacity(1 << 20, file), sum: Sha256::new() };
+            out.write_all(&head).map(|()| out)
+        });
+        match made {
+            Ok(out) => Ok(Some(Writing { entry, part, out: Some(out) })),
+            Err(error) => {
+                let _ = fs::remove_file(&part);
+                Err(failed("writing", &part, &error))
+            }
+        }
+    }
+
+    /// Finds a complete entry from now on, in place of those that it extends.
+    pub fn add(&mut self, complete: Complete) {
+        let Complete(entry) = complete;
         let (extended, others): (Vec<Entry>, Vec<Entry>) = std::mem::take(&mut self.entries)
             .into_iter()
-            .partition(|entry| tokens.starts_with(&entry.tokens));
+            .partition(|other| entry.tokens.starts_with(&other.tokens));
         extended.iter().for_each(|entry| drop(fs::remove_file(&entry.path)));
         self.entries = others;
-        self.entries.push(Entry { path, tokens: tokens.to_owned() });
+        self.entries.push(entry);
         self.count();
-        Ok(())
     }
 
     /// Keeps a note beside the prompts, in place of the former one.
@@ -195,7 +224,9 @@ impl Prompts {
         };
         let mut files: Vec<_> = self.files(ENDING).into_iter().filter_map(look).collect();
         files.sort();
-        let mut bytes: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+        let unfinished: u64 =
+            self.files(UNFINISHED).into_iter().filter_map(look).map(|(_, bytes, _)| bytes).sum();
+        let mut bytes: u64 = unfinished + files.iter().map(|(_, bytes, _)| bytes).sum::<u64>();
         for (_, length, path) in files {
             if bytes <= bytes_max {
                 break;
@@ -222,38 +253,87 @@ impl Prompts {
     }
 }
 
+impl Writing {
+    /// Ends the file. It takes as long as the drive does to have all of it, and may be done on another thread.
+    pub fn complete(mut self) -> Result<Complete> {
+        let Some(Summed { mut file, sum }) = self.out.take() else { return Err(Error::cancelled()) };
+        let path = self.entry.path.clone();
+        let ended = file
+            .write_all(sum.finalize().as_slice())
+            .and_then(|()| file.flush())
+            .and_then(|()| file.get_ref().sync_all())
+            .and_then(|()| fs::rename(&self.part, &path));
+        if let Err(error) = ended {
+            let _ = fs::remove_file(&self.part);
+            return Err(failed("writing", &path, &error));
+        }
+        let Entry { tokens, beginnings, .. } = &mut self.entry;
+        Ok(Complete(Entry { path, tokens: std::mem::take(tokens), beginnings: *beginnings }))
+    }
+}
+
+impl Write for Writing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.as_mut().map_or(Ok(0), |out| out.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        if self.out.is_some() {
+            let _ = fs::remove_file(&self.part);
+        }
+    }
+}
+
+/// How the head says that every beginning is of use.
+const ANY: u64 = u64::MAX;
+
 /// Everything before the attention state.
-fn head_bytes(name: &[u8; 32], tokens: &[TokenId]) -> Vec<u8> {
+fn head_bytes(name: &[u8; 32], entry: &Entry) -> Vec<u8> {
+    let mark = match entry.beginnings {
+        Beginnings::Any => ANY,
+        Beginnings::Marked(mark) => mark as u64,
+    };
     let mut head = Vec::from(MAGIC);
     head.extend(VERSION.to_le_bytes());
     head.extend(name);
-    head.extend((tokens.len() as u64).to_le_bytes());
-    head.extend(tokens.iter().flat_map(|token| token.to_le_bytes()));
+    head.extend(mark.to_le_bytes());
+    head.extend((entry.tokens.len() as u64).to_le_bytes());
+    head.extend(entry.tokens.iter().flat_map(|token| token.to_le_bytes()));
     head
 }
 
-/// The tokens of an entry; `None` when it is of another model.
-fn read_head(path: &Path, name: &[u8; 32]) -> io::Result<Option<Vec<TokenId>>> {
+/// The tokens of an entry, and where it can be gone on from; `None` when it is of another model.
+fn read_head(path: &Path, name: &[u8; 32]) -> io::Result<Option<(Vec<TokenId>, Beginnings)>> {
     let bad = || io::Error::from(io::ErrorKind::InvalidData);
     let mut file = BufReader::new(File::open(path)?);
-    let mut start = [0; MAGIC.len() + 4 + 32 + 8];
+    let mut start = [0; MAGIC.len() + 4 + 32 + 8 + 8];
     file.read_exact(&mut start)?;
     let (magic, rest) = start.split_at(MAGIC.len());
     let (version, rest) = rest.split_at(4);
-    let (found, count) = rest.split_at(32);
+    let (found, rest) = rest.split_at(32);
+    let (mark, count) = rest.split_at(8);
     if magic != MAGIC {
         return Err(bad());
     }
     if version != VERSION.to_le_bytes() || found != name {
         return Ok(None);
     }
-    let count = count.iter().rev().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+    let number = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+    let (mark, count) = (number(mark), number(count));
+    let beginnings = if mark == ANY { Beginnings::Any } else { Beginnings::Marked(mark as usize) };
     if count > TOKENS_MAX || count * 4 > fs::metadata(path)?.len() {
         return Err(bad());
     }
     let mut bytes = vec![0; count as usize * 4];
     file.read_exact(&mut bytes)?;
-    Ok(Some(bytes.as_chunks().0.iter().map(|bytes| TokenId::from_le_bytes(*bytes)).collect()))
+    let tokens = bytes.as_chunks().0.iter().map(|bytes| TokenId::from_le_bytes(*bytes)).collect();
+    Ok(Some((tokens, beginnings)))
 }
 
 /// Fails when a file does not end in the checksum of all before.
@@ -274,16 +354,6 @@ fn verify(path: &Path) -> io::Result<()> {
     let mut expected = [0; CHECKSUM_BYTES];
     file.read_exact(&mut expected)?;
     if sum.finalize().as_slice() == expected { Ok(()) } else { Err(bad()) }
-}
-
-fn write(path: &Path, head: &[u8], save: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    let file = File::create(path).map_err(|error| failed("writing", path, &error))?;
-    let mut summed = Summed { file: BufWriter::with_capacity(1 << 20, file), sum: Sha256::new() };
-    summed.write_all(head).map_err(|error| failed("writing", path, &error))?;
-    save(&mut summed)?;
-    let Summed { mut file, sum } = summed;
-    let end = file.write_all(sum.finalize().as_slice()).and_then(|()| file.flush());
-    end.and_then(|()| file.get_ref().sync_all()).map_err(|error| failed("writing", path, &error))
 }
 
 /// Sums what goes by.

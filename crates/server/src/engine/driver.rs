@@ -160,8 +160,7 @@ impl Driver {
             }
             let need = seat.request.tokens.len().saturating_add(seat.request.max_tokens);
             let source = self.engine.likest(&seat.request.tokens).filter(|(_, shared)| *shared >= SHARED_MIN);
-            let source = source.map(|(id, _)| id);
-            if !self.make_room(need, source) && !self.live.is_empty() {
+            if !self.make_room(need, source.map(|(id, _)| id)) && !self.live.is_empty() {
                 break;
             }
             let Some(seat) = self.queue.pop() else { break };
@@ -188,18 +187,16 @@ impl Driver {
     }
 
     /// Hands an answer to the engine, with what is known of its prompt.
-    fn begin(&mut self, mut seat: Seat, source: Option<SequenceId>, need: usize) {
-        let prompt = &seat.request.tokens;
-        let in_memory =
-            source.map_or(0, |id| self.engine.computed(id).map_or(0, |known| shared(known, prompt)));
-        let on_drive = self.keeping.known(prompt);
+    fn begin(&mut self, mut seat: Seat, source: Option<(SequenceId, usize)>, need: usize) {
+        let in_memory = source.map_or(0, |(_, shared)| shared);
+        let on_drive = self.keeping.known(&seat.request.tokens);
         let saved = match on_drive > in_memory + PROMPT_MIN {
             true => self.keeping.submit(&mut self.engine, &seat.request),
             false => None,
         };
         let submitted = match saved {
             Some(id) => Ok(id),
-            None => self.submit(&mut seat, source, need),
+            None => self.submit(&mut seat, source.map(|(id, _)| id), need),
         };
         match submitted {
             Ok(id) => {
@@ -258,6 +255,7 @@ impl Driver {
         *self.shared.passing.lock().unwrap_or_else(PoisonError::into_inner) = None;
         match stepped {
             Ok((events, report)) => {
+                self.keeping.work_beside(&self.engine, report.elapsed);
                 self.pulse.beat(report);
                 self.status.totals.steps += 1;
                 for event in events {

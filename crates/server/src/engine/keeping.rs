@@ -1,12 +1,14 @@
 //! What outlives the server: prompts that were read, and which experts were hot.
 //!
-//! All of it is done while nothing else is to be done, a piece at a time, and none of it is needed: what fails here costs
-//! time later, and no answer.
+//! All of it is done while nothing else is to be done, or in a small part of the time that steps take, a piece at a time;
+//! and none of it is needed: what fails here costs time later, and no answer. The drive is waited for on other threads.
 
 use std::collections::VecDeque;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use base::{ExpertId, LayerId, Result};
-use tidemill::{Engine, Prompts, Request, SequenceId};
+use tidemill::{Complete, Engine, Prompts, Request, Saving, SequenceId, Writing};
 
 use super::heat::Heat;
 use super::status::PrefixStatus;
@@ -18,9 +20,31 @@ pub struct Keeping {
     heat: Heat,
     /// Finished sequences that may be worth a file.
     unsaved: VecDeque<SequenceId>,
+    /// The one whose file is being written.
+    job: Option<Job>,
+    /// Files that wait for the drive.
+    ending: Vec<JoinHandle<Result<Complete>>>,
+    /// What writing may take of the time of steps, by now.
+    allowance: Duration,
     /// Experts to be read while nothing else is.
     cold: VecDeque<(LayerId, Vec<ExpertId>)>,
 }
+
+/// A sequence on its way into a file.
+struct Job {
+    id: SequenceId,
+    saving: Saving,
+    writing: Writing,
+    /// Bytes of it.
+    bytes: u64,
+}
+
+/// Beside steps, one part in so many of their time is spent on writing.
+const TIME_PART: u32 = 20;
+/// Of a sequence that has to go, no more bytes than this are written while others wait.
+const HURRIED_BYTES: u64 = 16 << 20;
+/// Files that wait for the drive at once: each takes a thread and a MiB.
+const ENDING_MAX: usize = 4;
 
 impl Keeping {
     /// Opens what former runs kept at `store`. `heat` goes on from where it was.
@@ -33,7 +57,8 @@ impl Keeping {
             heat.recall(map);
             cold = hottest(&heat, engine).into();
         }
-        Ok(Self { prompts, heat, unsaved: VecDeque::new(), cold })
+        let (unsaved, allowance) = (VecDeque::new(), Duration::ZERO);
+        Ok(Self { prompts, heat, unsaved, job: None, ending: Vec::new(), allowance, cold })
     }
 
     /// How many of the first `tokens` a file knows.
@@ -61,20 +86,28 @@ impl Keeping {
     /// A sequence goes on as another, which will be worth more.
     pub fn taken_over(&mut self, id: SequenceId) {
         self.unsaved.retain(|one| *one != id);
+        self.job.take_if(|job| job.id == id);
     }
 
-    /// A sequence is about to be forgotten.
+    /// A sequence is about to be forgotten: what is long is not kept then.
     pub fn leaving(&mut self, engine: &Engine, id: SequenceId) {
+        let another = self.job.take_if(|job| job.id != id);
         if let Some(place) = self.unsaved.iter().position(|one| *one == id) {
             self.unsaved.remove(place);
-            self.save(engine, id);
+            self.collect(false);
+            if engine.saved_bytes(id) <= HURRIED_BYTES && self.ending.len() < ENDING_MAX {
+                self.begin(engine, id);
+            }
         }
+        while let Some(job) = self.job.take_if(|job| job.bytes <= HURRIED_BYTES) {
+            self.go_on(engine, job);
+        }
+        self.job = another;
     }
 
     /// Does a piece of what there is to do; `false` when there is nothing.
     pub fn work(&mut self, engine: &mut Engine) -> bool {
-        if let Some(id) = self.unsaved.pop_front() {
-            self.save(engine, id);
+        if self.write(engine) {
             return true;
         }
         match self.cold.pop_front() {
@@ -89,10 +122,22 @@ impl Keeping {
         }
     }
 
+    /// Writes in a small part of the time that a step took.
+    pub fn work_beside(&mut self, engine: &Engine, took: Duration) {
+        self.allowance = (self.allowance + took / TIME_PART).min(Duration::from_secs(1));
+        while !self.allowance.is_zero() {
+            let began = Instant::now();
+            if !self.write(engine) {
+                return;
+            }
+            self.allowance = self.allowance.saturating_sub(began.elapsed());
+        }
+    }
+
     /// The server ends: everything that is worth it is kept.
     pub fn end(&mut self, engine: &Engine) {
-        while let Some(id) = self.unsaved.pop_front() {
-            self.save(engine, id);
+        while self.write(engine) || !self.ending.is_empty() {
+            self.collect(self.job.is_none());
         }
         if let Some(prompts) = &self.prompts {
             let map = serde_json::to_string(&self.heat.map()).unwrap_or_default();
@@ -108,11 +153,54 @@ impl Keeping {
         }
     }
 
-    fn save(&mut self, engine: &Engine, id: SequenceId) {
+    /// Writes a piece of whatever is to be written; `false` when nothing is, or when the drive is to be waited for first.
+    fn write(&mut self, engine: &Engine) -> bool {
+        self.collect(false);
+        if self.job.is_none() {
+            if !self.ending.is_empty() {
+                return false;
+            }
+            let Some(id) = self.unsaved.pop_front() else { return false };
+            self.begin(engine, id);
+        }
+        if let Some(job) = self.job.take() {
+            self.go_on(engine, job);
+        }
+        true
+    }
+
+    /// Begins the file of a sequence, if it is worth one.
+    fn begin(&mut self, engine: &Engine, id: SequenceId) {
         let (Some(prompts), Some(tokens)) = (&mut self.prompts, engine.computed(id)) else { return };
-        if prompts.lacks(tokens) {
-            // A full drive costs the next run some time, and no answer of this one.
-            let _ = prompts.keep(tokens, engine.saved_bytes(id), |out| engine.save(id, out));
+        let (Some(beginnings), true) = (engine.beginnings(id), prompts.lacks(tokens)) else { return };
+        let bytes = engine.saved_bytes(id);
+        // A full drive costs the next run some time, and no answer of this one.
+        if let Ok(Some(writing)) = prompts.begin(tokens, beginnings, bytes) {
+            self.job = Some(Job { id, saving: Saving::of(tokens.len()), writing, bytes });
+        }
+    }
+
+    /// Writes a piece of a file. When it was the last, another thread waits until the drive has all of it.
+    fn go_on(&mut self, engine: &Engine, mut job: Job) {
+        match engine.save_piece(job.id, &mut job.saving, &mut job.writing) {
+            Ok(true) => self.job = Some(job),
+            Ok(false) => {
+                let name = thread::Builder::new().name("keeping".to_owned());
+                self.ending.extend(name.spawn(move || job.writing.complete()).ok());
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Takes over files that are complete; all, if it is to `wait`.
+    fn collect(&mut self, wait: bool) {
+        let Some(prompts) = &mut self.prompts else { return };
+        for handle in std::mem::take(&mut self.ending) {
+            if !wait && !handle.is_finished() {
+                self.ending.push(handle);
+            } else if let Ok(Ok(complete)) = handle.join() {
+                prompts.add(complete);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 
 use base::{ExpertId, LayerId, Result, TokenId};
-use kv::KvCache;
+use kv::{Beginnings, KvCache, Saving};
 
 use super::Engine;
 use crate::sequence::{Request, Sequence, SequenceId};
@@ -44,18 +44,26 @@ impl Engine {
         }
     }
 
-    /// Bytes that [`save`](Self::save) writes of a sequence.
+    /// From which beginnings of its [computed](Self::computed) tokens a sequence could go on.
+    pub fn beginnings(&self, id: SequenceId) -> Option<Beginnings> {
+        self.sequences.get(&id).map(|sequence| sequence.kv.beginnings())
+    }
+
+    /// Bytes that are written of a sequence when it is [saved](Self::save_piece).
     pub fn saved_bytes(&self, id: SequenceId) -> u64 {
-        kv::saved_bytes(self.spec(), self.plan.precision, self.computed(id).map_or(0, <[TokenId]>::len))
+        let bytes = |sequence: &Sequence| sequence.kv.saved_bytes(self.spec(), sequence.kv.len());
+        self.sequences.get(&id).map_or(0, bytes)
     }
 
-    /// Writes the attention state of the tokens of a sequence that are [`computed`](Self::computed).
-    pub fn save(&self, id: SequenceId, out: &mut dyn Write) -> Result<()> {
-        let Some(sequence) = self.sequences.get(&id) else { return Ok(()) };
-        sequence.kv.save(self.spec(), self.decoder.backend().as_ref(), sequence.kv.len(), out)
+    /// Writes a piece of the attention state of the tokens of a sequence that are [`computed`](Self::computed), about a
+    /// MiB of it, from where `saving` has come to; whether there is more. The sequence must be finished and stay as it is
+    /// meanwhile.
+    pub fn save_piece(&self, id: SequenceId, saving: &mut Saving, out: &mut dyn Write) -> Result<bool> {
+        let Some(sequence) = self.sequences.get(&id) else { return Ok(false) };
+        sequence.kv.save_piece(self.spec(), self.decoder.backend().as_ref(), saving, out)
     }
 
-    /// [`submit`](Self::submit), with the attention state of `kept` tokens that was [saved](Self::save) and of which the
+    /// [`submit`](Self::submit), with the attention state of `kept` tokens that was [saved](Self::save_piece) and of which the
     /// first `shared` are those of the prompt.
     pub fn submit_saved(
         &mut self,

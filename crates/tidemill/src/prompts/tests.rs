@@ -7,8 +7,11 @@ fn tokens(count: u32) -> Vec<TokenId> {
 }
 
 fn keep(prompts: &mut Prompts, tokens: &[TokenId], state: &[u8]) {
-    let save = |out: &mut dyn Write| out.write_all(state).map_err(|error| Error::io("saving", &error));
-    prompts.keep(tokens, state.len() as u64, save).unwrap();
+    let writing = prompts.begin(tokens, Beginnings::Any, state.len() as u64).unwrap();
+    let Some(mut writing) = writing else { return };
+    writing.write_all(state).unwrap();
+    let complete = writing.complete().unwrap();
+    prompts.add(complete);
 }
 
 fn state(prompts: &mut Prompts, entry: usize, length: usize) -> Option<Vec<u8>> {
@@ -72,11 +75,11 @@ fn a_damaged_entry_is_dropped_wherever_it_is_damaged() {
 fn an_interrupted_write_leaves_nothing_and_the_oldest_makes_room() {
     let folder = tempfile::tempdir().unwrap();
     let mut prompts = Prompts::open(folder.path(), 2_000, "a").unwrap();
-    let failing = |out: &mut dyn Write| {
-        out.write_all(b"half").map_err(|error| Error::io("saving", &error))?;
-        Err(Error::cancelled())
-    };
-    assert!(prompts.keep(&tokens(70), 4, failing).is_err());
+    let mut broken_off = prompts.begin(&tokens(70), Beginnings::Any, 8).unwrap().unwrap();
+    broken_off.write_all(b"half").unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    drop(broken_off);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     fs::write(folder.path().join("1-2-3.part"), b"half").unwrap();
     let mut prompts = Prompts::open(folder.path(), 2_000, "a").unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -87,4 +90,20 @@ fn an_interrupted_write_leaves_nothing_and_the_oldest_makes_room() {
     assert!(prompts.entries.len() >= 2 && prompts.likest(&(3000..3080).collect::<Vec<_>>()).is_some());
     keep(&mut prompts, &tokens(70), &[0; 5_000]);
     assert!(prompts.likest(&tokens(70)).is_none(), "an entry past the bound is not made");
+}
+
+#[test]
+fn a_state_is_found_where_it_can_be_gone_on_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut prompts = Prompts::open(folder.path(), 1 << 20, "a").unwrap();
+    let mut writing = prompts.begin(&tokens(200), Beginnings::Marked(150), 5).unwrap().unwrap();
+    writing.write_all(b"state").unwrap();
+    prompts.add(writing.complete().unwrap());
+    let again = Prompts::open(folder.path(), 1 << 20, "a").unwrap();
+    for (wanted, usable) in
+        [(300, Some(200)), (200, Some(200)), (199, Some(150)), (150, Some(150)), (149, None)]
+    {
+        let found = again.likest(&tokens(wanted)).map(|(_, shared)| shared);
+        assert_eq!(found, usable, "{wanted} tokens");
+    }
 }
