@@ -146,6 +146,15 @@ mod tests {
         }
     }
 
+    /// Where older code scored what is left out 0, an expert of a dropped group would come before these.
+    #[test]
+    fn a_dropped_group_takes_no_part_however_low_the_kept_ones_score() {
+        let biased = [-0.9, -0.8, -0.3, -0.2, -0.7, -0.6];
+        let groups = Groups { count: 3, keep: 1, score: GroupScore::TopTwo };
+        let (experts, _) = choose(&[0.5; 6], &biased, &router(2, Some(groups)));
+        assert_eq!(ids(&experts), [3, 2]);
+    }
+
     #[test]
     fn ties_go_to_the_lower_number_and_nan_does_not_panic() {
         let (experts, _) = choose(&[0.5; 4], &[0.5; 4], &router(2, None));

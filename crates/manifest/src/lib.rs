@@ -7,6 +7,7 @@
 mod claims;
 mod quantization;
 mod stored;
+mod projections;
 mod experts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +49,7 @@ impl Manifest {
         for (role, parts) in found {
             stored.insert(role, parts.resolve(checkpoint, &spec, role)?);
         }
+        projections::take_apart(&mut stored, &spec).within(described)?;
         check_trunk(&stored, &spec, &names).within(described)?;
         let experts = experts::collect(&mut stored, &spec, &names).within(described)?;
         Ok(Self { spec, files: checkpoint.files.clone(), claims, trunk: stored, experts })
@@ -132,7 +134,8 @@ fn family(checkpoint: &Checkpoint) -> Result<&'static Family> {
         Format::Safetensors => ("model_type", families::by_model_type),
     };
     match config.text_or(key, "")? {
-        "" => Err(Error::corrupt(format!("no `{key}` tells which family the model is of"))),
+        "" => families::by_keys(&config)
+            .ok_or_else(|| Error::corrupt(format!("no `{key}` tells which family the model is of"))),
         name => find(name),
     }
 }

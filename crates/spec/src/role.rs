@@ -44,6 +44,10 @@ pub enum LayerWeight {
     Key,
     /// Value projection, `[kv_heads * head, hidden]` or `[values, hidden]`.
     Value,
+    /// Queries, keys and values, one after another: `[(heads + 2 * kv_heads) * head, hidden]`.
+    Projections,
+    /// Their biases, `[(heads + 2 * kv_heads) * head]`.
+    ProjectionBiases,
     /// Bias of the query projection, `[heads * head]`.
     QueryBias,
     /// Bias of the key projection, `[kv_heads * head]`.
@@ -320,6 +324,8 @@ impl Gqa {
         match weight {
             W::Query => Some(vec![if self.gate { 2 * queries } else { queries }, hidden]),
             W::Key | W::Value => Some(vec![keys, hidden]),
+            W::Projections => (!self.gate).then(|| vec![queries + 2 * keys, hidden]),
+            W::ProjectionBiases => (!self.gate && self.input_bias).then(|| vec![queries + 2 * keys]),
             W::QueryBias => self.input_bias.then(|| vec![queries]),
             W::KeyBias | W::ValueBias => self.input_bias.then(|| vec![keys]),
             W::QueryNorm => norm(queries),

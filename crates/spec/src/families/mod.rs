@@ -82,6 +82,11 @@ pub fn by_model_type(model_type: &str) -> Result<&'static Family> {
     find(model_type, "model_type", |family| family.model_types)
 }
 
+/// The family of a configuration without a `model_type`, by its keys.
+pub fn by_keys(config: &Config<'_>) -> Option<&'static Family> {
+    gpt_oss::is_original(config).then_some(&gpt_oss::FAMILY)
+}
+
 /// The family of a GGUF architecture.
 pub fn by_gguf_architecture(architecture: &str) -> Result<&'static Family> {
     find(architecture, "architecture", |family| family.gguf_architectures)
