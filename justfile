@@ -22,7 +22,7 @@ fuzz target="gguf" seconds="60":
     fuzz/target/x86_64-unknown-linux-gnu/release/{{ target }} -max_total_time={{ seconds }} -rss_limit_mb=512 \
         fuzz/corpus/{{ target }} fuzz/seeds/{{ target }}
 
-# The tiny models and what transformers answers for them; `llama_cpp` is a source tree of llama.cpp (oracle/README.md).
+# The tiny models and what published implementations answer for them; `llama_cpp` is a source tree of llama.cpp (oracle/README.md).
 fixtures llama_cpp python="python3":
     cd oracle && {{ python }} make_fixtures.py {{ llama_cpp }} ../fixtures/deepseek_v3
-    cd oracle && {{ python }} grouped.py {{ llama_cpp }} ../fixtures
+    cd oracle && for part in grouped delta kimi kimi_k3 sparse; do {{ python }} $part.py {{ llama_cpp }} ../fixtures || exit 1; done

@@ -64,6 +64,7 @@ fn k2() -> Mla {
         nope,
         rotated,
         value,
+        gate: false,
         rank_eps: 1e-6,
         scale: 0.1,
         scope: Scope::All,

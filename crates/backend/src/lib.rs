@@ -81,14 +81,18 @@ pub trait Backend: Send + Sync {
     /// `x wᵀ`: `[tokens, w.cols]` to `[tokens, w.rows]`.
     fn matmul(&self, x: &Tensor, w: &Weight) -> Result<Tensor>;
 
-    /// `down (silu(gate x) * up x)`, row by row.
-    fn gated(&self, x: &Tensor, gate: &Weight, up: &Weight, down: &Weight) -> Result<Tensor>;
+    /// `down (join(gate x, up x))`, row by row, of gate, up and down.
+    fn gated(&self, x: &Tensor, matrices: [&Weight; 3], join: Gate) -> Result<Tensor>;
 
     /// Adds a weight of one row to every row.
     fn add_bias(&self, x: &mut Tensor, bias: &Weight) -> Result<()>;
 
     /// Each number of `x` times `by` of its gate; `gate` has as many columns as `x`, or one for all of them.
     fn gate(&self, x: &mut Tensor, gate: &Tensor, by: Opening) -> Result<()>;
+
+    /// Of each row a mixture of the same row of all `sources`, by a softmax over their scores: the product of `score`
+    /// with the row divided by its root mean square.
+    fn mix(&self, sources: &[&Tensor], score: &Weight, eps: f32) -> Result<Tensor>;
 
     /// `x += y`.
     fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()>;

@@ -25,6 +25,7 @@ fn mla() -> Mla {
         nope,
         rotated,
         value,
+        gate: false,
         rank_eps: 1e-6,
         scale: 0.3,
         scope: Scope::All,

@@ -127,7 +127,7 @@ fn layers(opened: &Opened) -> String {
         };
         let experts = opened.manifest.experts(LayerId(index as u32));
         match (&layer.ffn, experts) {
-            (Ffn::Dense { inner }, _) => format!("{mixer}; dense {inner}"),
+            (Ffn::Dense { inner, .. }, _) => format!("{mixer}; dense {inner}"),
             (Ffn::Moe(moe), experts) => {
                 let names = experts.map(|e| e.matrices.map(|matrix| matrix.quant.name()).join("/"));
                 let bytes = experts.map_or(0, |e| e.expert_bytes());

@@ -18,6 +18,6 @@ mod outline;
 pub use outline::{Choice, Outline};
 pub use shape::{
     Alternating, Biases, Control, Geometry, Grouped, Indexer, Kimi, Latent, Mixer, Moe, Norms, Rope, Shared,
-    Text, Yarn,
+    Text, Third, Yarn,
 };
 pub use table::{ALL, by_name};

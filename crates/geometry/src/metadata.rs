@@ -2,7 +2,7 @@
 
 use formats::gguf::{Array, Metadata, Value};
 
-use crate::shape::{Alternating, Geometry, Grouped, Indexer, Latent, Mixer, Shared};
+use crate::shape::{Alternating, Geometry, Grouped, Indexer, Latent, Mixer, Shared, Third};
 use crate::vocabulary;
 
 /// All keys for a file of the first `layers` layers.
@@ -65,6 +65,9 @@ impl Keys {
                 self.latent(&kimi.latent);
                 self.count("kda.head_dim", kimi.width);
                 self.count("ssm.conv_kernel", kimi.kernel);
+                if let Some(third) = &kimi.third {
+                    self.third(third);
+                }
             }
             Mixer::Grouped(grouped) => self.grouped(&grouped),
             Mixer::Alternating(Alternating { grouped, interval, key_heads, value_heads, width, kernel }) => {
@@ -77,6 +80,14 @@ impl Keys {
                 self.count("ssm.inner_size", value_heads * width);
             }
         }
+    }
+
+    fn third(&mut self, third: &Third) {
+        self.number("kda.gate_lower_bound", third.bound);
+        self.count("expert_latent_length", third.width);
+        self.number("activation.situ_beta", third.beta);
+        self.number("activation.situ_linear_beta", third.linear);
+        self.count("attn_res.block_size", third.block);
     }
 
     fn latent(&mut self, of: &Latent) {

@@ -181,7 +181,8 @@ fn check_rows(geometry: &Geometry, experts: &GgmlType) -> Result<()> {
     }
     let block = experts.block.map_or(1, |block| block.len);
     let moe = &geometry.moe;
-    match [geometry.hidden, moe.inner].into_iter().find(|cols| !(*cols as u64).is_multiple_of(block)) {
+    match [geometry.expert_width(), moe.inner].into_iter().find(|cols| !(*cols as u64).is_multiple_of(block))
+    {
         None => Ok(()),
         Some(cols) => Err(Error::input(format!(
             "experts of {} have rows of {cols}, which are no whole number of {}'s blocks of {block}",

@@ -121,6 +121,23 @@ pub struct Kimi {
     pub width: usize,
     /// Tokens that their convolutions see.
     pub kernel: usize,
+    /// What Kimi K3 has beside.
+    pub third: Option<Third>,
+}
+
+/// What Kimi K3 has beside what Kimi-Linear has: gates of all answers, each projected in one step, and these.
+#[derive(Clone, Copy, Debug)]
+pub struct Third {
+    /// Width that routed experts work in.
+    pub width: usize,
+    /// Layers of a block of the residual stream.
+    pub block: usize,
+    /// What gates of feed-forward networks stay below.
+    pub beta: f32,
+    /// What their up projections stay below.
+    pub linear: f32,
+    /// The least that logarithms of decays come to.
+    pub bound: f32,
 }
 
 /// Grouped-query attention.
@@ -278,6 +295,19 @@ impl Geometry {
             _ => 0,
         };
         (0..layers).filter(|layer| self.attends(*layer)).count() * one + index
+    }
+
+    /// What Kimi K3 has beside others.
+    pub fn third(&self) -> Option<Third> {
+        match self.mixer {
+            Mixer::Kimi(kimi) => kimi.third,
+            _ => None,
+        }
+    }
+
+    /// Width that routed experts work in.
+    pub fn expert_width(&self) -> usize {
+        self.third().map_or(self.hidden, |third| third.width)
     }
 
     /// No layer has experts.

@@ -4,13 +4,14 @@ use base::{Error, Quoted, Result};
 
 use crate::shape::{
     Alternating, Biases, Control, Geometry, Grouped, Indexer, Kimi, Latent, Mixer, Moe, Norms, Rope, Shared,
-    Text, Yarn,
+    Text, Third, Yarn,
 };
 
 /// Every geometry.
 pub const ALL: &[&Geometry] = &[
     &KIMI_K2,
     &KIMI_K25,
+    &KIMI_K3,
     &KIMI_LINEAR,
     &DEEPSEEK_V3,
     &DEEPSEEK_V32,
@@ -108,6 +109,50 @@ const KIMI_K25: Geometry = Geometry {
     ..KIMI_K2
 };
 
+const KIMI_K3: Geometry = Geometry {
+    name: "kimi-k3",
+    title: "Kimi K3, its text part",
+    architecture: "kimi-k3",
+    layers: 93,
+    dense_inner: 33792,
+    context: 1_048_576,
+    norm_eps: 1e-5,
+    mixer: Mixer::Kimi(Kimi {
+        latent: Latent {
+            heads: 96,
+            query_rank: 1536,
+            latent: 512,
+            nope: 128,
+            rotated: 64,
+            value: 128,
+            indexer: None,
+        },
+        interval: 4,
+        width: 128,
+        kernel: 4,
+        third: Some(Third { width: 3584, block: 12, beta: 4.0, linear: 25.0, bound: -5.0 }),
+    }),
+    rope: Rope { theta: 1e4, yarn: None, ..KIMI_K2.rope },
+    moe: Moe {
+        experts: 896,
+        top_k: 16,
+        inner: 3072,
+        shared: Shared::Count(2),
+        scale: Some(1.0),
+        groups: None,
+        ..KIMI_K2.moe
+    },
+    text: Text {
+        pre: "kimi-k2",
+        controls: &[
+            Control { id: 163_584, text: "[BOS]", role: "bos" },
+            Control { id: 163_586, text: "<|end_of_msg|>", role: "eos" },
+        ],
+    },
+    experts: "MXFP4",
+    ..KIMI_K2
+};
+
 const KIMI_LINEAR: Geometry = Geometry {
     name: "kimi-linear-48b-a3b",
     title: "Kimi-Linear 48B-A3B",
@@ -130,6 +175,7 @@ const KIMI_LINEAR: Geometry = Geometry {
         interval: 4,
         width: 128,
         kernel: 4,
+        third: None,
     }),
     rope: Rope { theta: 1e4, yarn: None, ..KIMI_K2.rope },
     moe: Moe { experts: 256, inner: 1024, normalise: None, scale: Some(2.446), groups: None, ..KIMI_K2.moe },

@@ -37,6 +37,9 @@ pub(crate) enum Fill {
 /// same order, and what one layer sees resembles what the next one will, as in real models.
 const BRANCH: f32 = 0.5;
 
+/// What blocks of the residual stream are scored by: so that no block has all of the mixture.
+const SCORE: f32 = 0.01;
+
 /// All tensors of the first `layers` layers, with routed experts in the type `experts` and other matrices in `trunk`.
 pub(crate) fn tensors(
     geometry: &Geometry,
@@ -52,11 +55,18 @@ pub(crate) fn tensors(
     for layer in 0..layers {
         list.layer = Some(layer);
         list.vector("attn_norm.weight", geometry.hidden, Fill::Ones);
+        if geometry.third().is_some() {
+            list.vector("attn_res_score.weight", geometry.hidden, Fill::Size(SCORE));
+            list.vector("ffn_res_score.weight", geometry.hidden, Fill::Size(SCORE));
+        }
         list.mixer(geometry, layer);
         list.vector(&format!("{}.weight", geometry.second_norm), geometry.hidden, Fill::Ones);
         if layer < geometry.dense_layers { list.dense(geometry) } else { list.moe(geometry) }
     }
     list.layer = None;
+    if geometry.third().is_some() {
+        list.vector("output_res_score.weight", geometry.hidden, Fill::Size(SCORE));
+    }
     list.vector("output_norm.weight", geometry.hidden, Fill::Ones);
     list.matrix("output", &[geometry.vocab, geometry.hidden], Fill::Gain(1.0));
     list.all
@@ -79,7 +89,13 @@ impl List {
                     self.indexer(hidden, latent.query_rank, &indexer);
                 }
             }
-            Mixer::Kimi(kimi) if geometry.attends(layer) => self.latent(hidden, &kimi.latent),
+            Mixer::Kimi(kimi) if geometry.attends(layer) => {
+                self.latent(hidden, &kimi.latent);
+                if kimi.third.is_some() {
+                    let rows = kimi.latent.heads * kimi.latent.value;
+                    self.matrix("attn_gate", &[rows, hidden], Fill::Gain(1.0));
+                }
+            }
             Mixer::Kimi(kimi) => self.kimi_delta(hidden, &kimi),
             Mixer::Grouped(grouped) => self.grouped(hidden, &grouped, 1),
             Mixer::Alternating(Alternating { grouped, .. }) if geometry.attends(layer) => {
@@ -134,12 +150,19 @@ impl List {
             self.matrix(&format!("attn_{part}"), &[all, hidden], Fill::Gain(1.0));
             self.plain(&format!("ssm_conv1d_{part}.weight"), &[1, all, 1, of.kernel], Fill::Gain(1.0));
         }
-        for gate in ["f", "g"] {
+        let low_ranks: &[&str] = if of.third.is_some() { &["f"] } else { &["f", "g"] };
+        if of.third.is_some() {
+            self.matrix("ssm_g", &[all, hidden], Fill::Gain(1.0));
+        }
+        for gate in low_ranks {
             self.matrix(&format!("ssm_{gate}_a"), &[width, hidden], Fill::Gain(1.0));
             self.matrix(&format!("ssm_{gate}_b"), &[all, width], Fill::Gain(1.0));
         }
         self.matrix("ssm_beta", &[heads, hidden], Fill::Gain(1.0));
-        self.plain("ssm_a", &[1, 1, heads, 1], Fill::Decay);
+        match of.third {
+            Some(_) => self.vector("ssm_a", heads, Fill::Decay),
+            None => self.plain("ssm_a", &[1, 1, heads, 1], Fill::Decay),
+        }
         self.vector("ssm_dt.bias", all, Fill::Size(0.1));
         self.vector("ssm_norm.weight", width, Fill::Ones);
         self.matrix("attn_output", &[hidden, all], Fill::Gain(BRANCH));
@@ -187,10 +210,16 @@ impl List {
         if moe.bias {
             self.vector("exp_probs_b.bias", moe.experts, Fill::Zeros);
         }
+        let width = geometry.expert_width();
+        if geometry.third().is_some() {
+            self.matrix("ffn_routed_down", &[width, hidden], Fill::Gain(1.0));
+            self.vector("ffn_routed_norm.weight", width, Fill::Ones);
+            self.matrix("ffn_routed_up", &[hidden, width], Fill::Gain(BRANCH));
+        }
         let shapes = [
-            ("gate", moe.inner, hidden, 1.0),
-            ("up", moe.inner, hidden, 1.0),
-            ("down", hidden, moe.inner, BRANCH),
+            ("gate", moe.inner, width, 1.0),
+            ("up", moe.inner, width, 1.0),
+            ("down", width, moe.inner, BRANCH),
         ];
         for (name, rows, cols, gain) in shapes {
             self.stack(&format!("ffn_{name}_exps"), &[moe.experts, rows, cols], gain);

@@ -45,6 +45,18 @@ fn a_geometry_has_as_many_weights_as_the_published_model() {
 }
 
 #[test]
+fn kimi_k3_has_about_as_many_weights_as_told() {
+    // Nobody counted to the last digit: 2.78 trillion, of which 57 billion are no routed experts.
+    let k3 = by_name("kimi-k3").unwrap();
+    let outline = Outline::new(k3, &Choice { trunk: Some("F16".into()), ..Choice::default() }).unwrap();
+    assert_eq!((outline.parameters() as f64 / 1e10).round(), 278.0);
+    let routed = 92 * 896 * 3 * 3584 * 3072_u64;
+    assert_eq!(((outline.parameters() - routed) as f64 / 1e9).round(), 57.0);
+    // As published, experts lie in MXFP4: 17 bytes for 32 weights.
+    assert_eq!(outline.expert_bytes(), routed / 32 * 17);
+}
+
+#[test]
 fn attention_keeps_as_much_of_a_token_as_published() {
     let bytes_in_16_bits = [
         ("kimi-k2", 70_272),
@@ -53,6 +65,7 @@ fn attention_keeps_as_much_of_a_token_as_published() {
         ("glm-5.2", 89_856 + 21 * 256),
         ("qwen3.5-397b-a17b", 30_720),
         ("kimi-linear-48b-a3b", 7 * 1152),
+        ("kimi-k3", 27_648),
         ("qwen3-30b-a3b", 98_304),
         ("gpt-oss-120b", 73_728),
         ("glm-4.6", 376_832),
@@ -66,7 +79,7 @@ fn attention_keeps_as_much_of_a_token_as_published() {
 
 /// Every block of a geometry in a few MB.
 fn shrunk(geometry: &Geometry) -> &'static Geometry {
-    use geometry::{Alternating, Grouped, Kimi, Latent, Mixer, Shared};
+    use geometry::{Alternating, Grouped, Kimi, Latent, Mixer, Shared, Third};
     let mut small = geometry.clone();
     let latent = |of: Latent| Latent { heads: 4, query_rank: of.query_rank.min(64), latent: 64, ..of };
     let grouped = |of: Grouped| Grouped { heads: 4, kv_heads: 2, head: 64, ..of };
@@ -85,7 +98,10 @@ fn shrunk(geometry: &Geometry) -> &'static Geometry {
     small.text.controls = &[];
     small.mixer = match small.mixer {
         Mixer::Latent(of) => Mixer::Latent(latent(of)),
-        Mixer::Kimi(of) => Mixer::Kimi(Kimi { latent: latent(of.latent), ..of }),
+        Mixer::Kimi(of) => {
+            let third = of.third.map(|third| Third { width: 256, block: 2, ..third });
+            Mixer::Kimi(Kimi { latent: latent(of.latent), third, ..of })
+        }
         Mixer::Grouped(of) => Mixer::Grouped(grouped(of)),
         Mixer::Alternating(of) => Mixer::Alternating(Alternating {
             grouped: grouped(of.grouped),

@@ -1,6 +1,6 @@
 //! What comes before the part of an answer that is held to a shape.
 
-use text::{AnswerSyntax, Calls, Tokenizer};
+use text::{AnswerSyntax, Around, Calls, Tokenizer};
 
 use crate::lark::{ANYTHING, SPACE, mark};
 
@@ -31,11 +31,26 @@ pub(crate) fn thought(tokenizer: &Tokenizer, syntax: &AnswerSyntax) -> Option<(S
 /// A rule for any text before `end`, and what has to be written after it: nothing where `end` is text, which the rule
 /// itself ends with.
 pub(crate) fn up_to(tokenizer: &Tokenizer, name: &str, end: &str) -> (String, String) {
-    match tokenizer.id_of(end) {
-        Some(id) => (format!("{name}: {ANYTHING}\n"), format!("<[{id}]>")),
+    let begins = tokenizer.encode_trusted(end).unwrap_or_default().first().copied();
+    match begins.filter(|id| tokenizer.is_control(*id)) {
+        Some(_) => (format!("{name}: {ANYTHING}\n"), mark(tokenizer, end)),
         None => {
             let end = serde_json::Value::from(end);
             (format!("{name}[suffix={end}]: {ANYTHING}\n"), String::new())
         }
     }
+}
+
+/// What may be written before content and after it, where a family has marks for that.
+pub(crate) fn around(tokenizer: &Tokenizer, syntax: &AnswerSyntax) -> (String, String) {
+    let Some(Around { open, close, end }) = syntax.around else { return Default::default() };
+    let [open, close, end] = [open, close, end].map(|text| mark(tokenizer, text));
+    (format!("({open})?"), format!("({close} ({end})?)?"))
+}
+
+/// Marks around no content, and what may be written after calls.
+pub(crate) fn around_calls(tokenizer: &Tokenizer, syntax: &AnswerSyntax) -> (String, String) {
+    let Some(Around { open, close, end }) = syntax.around else { return Default::default() };
+    let [open, close, end] = [open, close, end].map(|text| mark(tokenizer, text));
+    (format!("(({open})? {close})?"), format!("({end})?"))
 }

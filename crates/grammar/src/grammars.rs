@@ -74,7 +74,8 @@ impl Grammars {
     ) -> Result<Box<dyn Constraint>> {
         check_schema(schema)?;
         let rules = answers::after_reasoning(&self.tokenizer, syntax, within_reasoning);
-        self.compile_rules("schema", format!("{rules}body: {}\n", lark::json(schema)))
+        let (before, after) = answers::around(&self.tokenizer, syntax);
+        self.compile_rules("schema", format!("{rules}body: {before} {} {after}\n", lark::json(schema)))
     }
 
     /// A grammar that is made here, of parts that were checked.

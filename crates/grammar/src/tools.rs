@@ -3,10 +3,10 @@
 
 use base::{Error, Quoted, Result};
 use serde_json::{Value, json};
-use text::{AnswerSyntax, Arguments, Calls, Frame, Parameters, Tokenizer, Written};
+use text::{AnswerSyntax, Arguments, Calls, Frame, Number, Parameters, Tokenizer, Written};
 use tidemill::Constraint;
 
-use crate::answers::{after_reasoning, up_to};
+use crate::answers::{after_reasoning, around_calls, up_to};
 use crate::grammars::Grammars;
 use crate::lark::{self, SPACE, literal, mark};
 use crate::limits::check_schema;
@@ -63,7 +63,11 @@ impl Grammars {
             _ => after_reasoning(self.tokenizer(), syntax, within_reasoning),
         };
         let text = &rules.text;
-        self.compile_rules("tools", format!("{start}body: {body}\ncall: {}\n{text}", calls.join(" | ")))
+        let (before, after) = around_calls(self.tokenizer(), syntax);
+        self.compile_rules(
+            "tools",
+            format!("{start}body: {before} {body} {after}\ncall: {}\n{text}", calls.join(" | ")),
+        )
     }
 }
 
@@ -126,9 +130,11 @@ impl Rules<'_> {
         let kind =
             frame.kind.map_or(String::new(), |(kind, end)| format!("{} {}", literal(kind), self.mark(end)));
         let name_end = self.mark(frame.name_end);
-        let name_rule = match frame.numbered {
-            true => format!("{} /[0-9]{{1,4}}/", literal(&format!("functions.{name}:"))),
-            false => literal(name),
+        let name_rule = match frame.number {
+            Some(Number { before, between, .. }) => {
+                format!("{} /[0-9]{{1,4}}/", literal(&format!("{before}{name}{between}")))
+            }
+            None => literal(name),
         };
         match frame.arguments {
             Arguments::Envelope => {
@@ -140,7 +146,7 @@ impl Rules<'_> {
                 format!("{open} {kind} {name_rule} {name_end} {} {end} {close}", lark::json(schema))
             }
             Arguments::Parameters(parameters) => {
-                let parameters = self.parameters(&parameters, schema);
+                let parameters = self.parameters(parameters, schema);
                 format!("{open} {name_rule} {name_end} {SPACE} {parameters} {close}")
             }
         }
@@ -170,7 +176,7 @@ impl Rules<'_> {
         let before = format!(
             "{} {} {} {SPACE} {}",
             self.mark(syntax.open),
-            literal(key),
+            literal(&if syntax.entities { entities(key) } else { key.to_owned() }),
             self.mark(end),
             self.mark(syntax.value_open)
         );
@@ -196,6 +202,11 @@ impl Rules<'_> {
         self.text.push_str(&rule);
         format!("{name} {close}")
     }
+}
+
+/// A name as it stands between quotes of a tag.
+fn entities(name: &str) -> String {
+    name.replace('&', "&amp;").replace('"', "&quot;")
 }
 
 /// A call as one object.

@@ -38,6 +38,9 @@ fn kimi() -> Arc<Tokenizer> {
         "<think>",
         "</think>",
         "<|im_end|>",
+        "<|open|>",
+        "<|close|>",
+        "<|sep|>",
     ];
     let added =
         marks.iter().enumerate().map(|(at, mark)| (format!("{}", 256 + at), json!({"content": mark})));
@@ -133,6 +136,10 @@ const CALLS: &[(&str, &str)] = &[
         "<|tool_calls_section_begin|><|tool_call_begin|>functions.weather:0<|tool_call_argument_begin|>{\"city\": \"Rome\"}<|tool_call_end|><|tool_calls_section_end|>",
     ),
     (
+        "kimi-k3",
+        "<|open|>tools<|sep|><|open|>call tool=\"weather\" index=\"1\"<|sep|><|open|>argument key=\"city\" type=\"string\"<|sep|>Rome<|close|>argument<|sep|><|open|>argument key=\"days\" type=\"number\"<|sep|>2<|close|>argument<|sep|><|close|>call<|sep|><|close|>tools<|sep|>",
+    ),
+    (
         "deepseek-v3",
         "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>weather\n```json\n{\"city\": \"Rome\"}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
     ),
@@ -215,6 +222,32 @@ fn control_tokens_are_written_as_such_and_never_spelled_out() {
 
     let answer = grammars.json_answer(&syntax, &person(), true).unwrap();
     assert!(accepts(answer.as_ref(), &tokenizer, "hm</think>\n\n{\"name\": \"Lily\", \"age\": 7}"));
+}
+
+#[test]
+fn marks_of_several_control_tokens_end_what_they_end() {
+    let tokenizer = kimi();
+    let grammars = Grammars::new(tokenizer.clone()).unwrap();
+    let syntax = AnswerSyntax::named("kimi-k3").unwrap();
+    let call = CALLS.iter().find(|(name, _)| *name == "kimi-k3").unwrap().1;
+    let make = |within| grammars.tools(&syntax, &tools(), ToolChoice::Required, false, within).unwrap();
+    let (response, end) = ("<|open|>response<|sep|><|close|>response<|sep|>", "<|close|>message<|sep|>");
+    for between in ["", response] {
+        let thought = format!("so <|\n<|close|>think<|sep|>{between}{call}{end}");
+        assert!(accepts(make(true).as_ref(), &tokenizer, &thought), "{between}");
+        assert!(accepts(make(false).as_ref(), &tokenizer, &format!("<|open|>think<|sep|>{thought}")));
+    }
+    assert!(accepts(make(false).as_ref(), &tokenizer, &format!("<|close|>response<|sep|>{call}")));
+    assert!(!accepts(make(true).as_ref(), &tokenizer, call), "the reasoning has to end first");
+    let said = "<|open|>response<|sep|>I look.<|close|>response<|sep|>";
+    assert!(!accepts(make(false).as_ref(), &tokenizer, &format!("{said}{call}")), "a call and nothing else");
+
+    let answer = grammars.json_answer(&syntax, &person(), true).unwrap();
+    let person = "{\"name\": \"Lily\", \"age\": 7}";
+    let spoken =
+        format!("hm<|close|>think<|sep|><|open|>response<|sep|>{person}<|close|>response<|sep|>{end}");
+    assert!(accepts(answer.as_ref(), &tokenizer, &spoken));
+    assert!(accepts(answer.as_ref(), &tokenizer, &format!("<|close|>think<|sep|>{person}")));
 }
 
 #[test]

@@ -154,6 +154,14 @@ pub(crate) fn fade(x: &mut [f32], rate: f32) {
     }
 }
 
+/// x = e^(bound · sigmoid(−rate · x)): what is left of a state, e^bound at least.
+#[inline(always)]
+pub(crate) fn fade_within(x: &mut [f32], rate: f32, bound: f32) {
+    for x in x {
+        *x = exp(bound / (1.0 + exp(rate * *x)));
+    }
+}
+
 /// ln(1 + e^x), as max(x, 0) + ln(1 + e^−|x|).
 #[inline(always)]
 fn softplus(x: f32) -> f32 {

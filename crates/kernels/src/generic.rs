@@ -116,6 +116,28 @@ pub(crate) fn clamped_mul(gate: &mut [f32], up: &[f32], alpha: f32, limit: f32) 
     }
 }
 
+/// gate = soft(gate, beta) · sigmoid(gate) · soft(up, linear).
+#[inline(always)]
+pub(crate) fn soft_mul(gate: &mut [f32], up: &[f32], beta: f32, linear: f32) {
+    for (gate, up) in gate.iter_mut().zip(up) {
+        let opened = beta * tanh(*gate / beta) / (1.0 + exp(-*gate));
+        *gate = opened * (linear * tanh(*up / linear));
+    }
+}
+
+/// tanh x: near 0 by the polynomial of Cephes, where 1 − 2 / (e^2x + 1) would cancel.
+#[inline(always)]
+fn tanh(x: f32) -> f32 {
+    let square = x * x;
+    let mut p = -5.704_988_7e-3_f32;
+    for coefficient in [2.063_909e-2, -5.373_971_5e-2, 0.133_314_42, -0.333_332_8] {
+        p = p.mul_add(square, coefficient);
+    }
+    let near = (p * square).mul_add(x, x);
+    let far = 1.0 - 2.0 / (exp(2.0 * x.abs()) + 1.0);
+    if x.abs() < 0.625 { near } else { far.copysign(x) }
+}
+
 #[inline(always)]
 pub(crate) fn softmax(x: &mut [f32]) {
     let most = max(x);

@@ -80,6 +80,8 @@ struct Functions {
     convolve: unsafe fn(&[&[f32]], &[f32], &mut [f32]),
     delta: unsafe fn(&mut [f32], DeltaToken<'_>, &[f32], &mut [f32]),
     fade: unsafe fn(&mut [f32], f32),
+    fade_within: unsafe fn(&mut [f32], f32, f32),
+    soft_mul: unsafe fn(&mut [f32], &[f32], f32, f32),
     gate_silu: unsafe fn(&mut [f32], &[f32]),
     gate_sigmoid: unsafe fn(&mut [f32], &[f32]),
     peaks: Option<Peaks>,
@@ -111,7 +113,8 @@ macro_rules! instantiate {
                 functions: Functions {
                     dequantize, dot, dot_rows, dot_block, axpy, add, rms_norm, silu_mul, clamped_mul, softmax, sigmoid, quantize,
                     dot_floats: $dot_floats, dot_codes: $dot_codes, many: $many, peaks: $peaks,
-                    accumulate, soften, widen, scale_codes, blend, convolve, delta, fade, gate_silu, gate_sigmoid,
+                    accumulate, soften, widen, scale_codes, blend, convolve, delta, fade, fade_within, soft_mul, gate_silu,
+                    gate_sigmoid,
                 },
             };
 
@@ -196,6 +199,14 @@ macro_rules! instantiate {
             $(#[$attribute])*
             fn fade(x: &mut [f32], rate: f32) {
                 delta::fade(x, rate);
+            }
+            $(#[$attribute])*
+            fn fade_within(x: &mut [f32], rate: f32, bound: f32) {
+                delta::fade_within(x, rate, bound);
+            }
+            $(#[$attribute])*
+            fn soft_mul(gate: &mut [f32], up: &[f32], beta: f32, linear: f32) {
+                generic::soft_mul(gate, up, beta, linear);
             }
             $(#[$attribute])*
             fn gate_silu(x: &mut [f32], gate: &[f32]) {
@@ -479,6 +490,19 @@ impl Kernels {
     pub fn fade(&self, x: &mut [f32], rate: f32) {
         // SAFETY: as in `dequantize`.
         unsafe { (self.functions.fade)(x, rate) }
+    }
+
+    /// x = e^(bound · sigmoid(−rate · x)).
+    pub fn fade_within(&self, x: &mut [f32], rate: f32, bound: f32) {
+        // SAFETY: as in `dequantize`.
+        unsafe { (self.functions.fade_within)(x, rate, bound) }
+    }
+
+    /// gate = soft(gate, beta) · sigmoid(gate) · soft(up, linear), where soft(x, most) = most · tanh(x / most).
+    pub fn soft_mul(&self, gate: &mut [f32], up: &[f32], beta: f32, linear: f32) {
+        assert_eq!(gate.len(), up.len(), "rows of equal length");
+        // SAFETY: as in `dequantize`.
+        unsafe { (self.functions.soft_mul)(gate, up, beta, linear) }
     }
 
     /// x = x · silu(gate).

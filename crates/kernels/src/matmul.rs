@@ -86,6 +86,13 @@ pub enum Join {
         /// What is clamped to.
         limit: f32,
     },
+    /// [`Kernels::soft_mul`](crate::Kernels::soft_mul).
+    Soft {
+        /// What the gate stays below.
+        beta: f32,
+        /// What the up projection stays below.
+        linear: f32,
+    },
 }
 
 /// [`gated`] with biases, and another way to join. Keeps another tokens × (rows of gate) floats.
@@ -115,6 +122,7 @@ pub fn unit(compute: &Compute<'_>, x: &[f32], unit: Unit<'_>, out: &mut [f32], s
         match join {
             Join::Silu => kernels.silu_mul(row, up),
             Join::Clamped { alpha, limit } => kernels.clamped_mul(row, up, alpha, limit),
+            Join::Soft { beta, linear } => kernels.soft_mul(row, up, beta, linear),
         }
     });
     product(compute, Weights { w: down, up: None }, hidden, out, rows, codes);

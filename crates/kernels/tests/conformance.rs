@@ -66,6 +66,7 @@ const KERNELS: &[(&str, Kernel)] = &[
     ("rms_norm", |kernels, x, y| changed(y, |out| kernels.rms_norm(x, y, 1e-6, out))),
     ("silu_mul", |kernels, x, y| changed(x, |x| kernels.silu_mul(x, y))),
     ("clamped_mul", |kernels, x, y| changed(x, |x| kernels.clamped_mul(x, y, 1.702, 2.5))),
+    ("soft_mul", |kernels, x, y| changed(x, |x| kernels.soft_mul(x, y, 4.0, 25.0))),
     ("softmax", |kernels, x, _| changed(x, |x| kernels.softmax(x))),
     ("sigmoid", |kernels, x, _| changed(x, |x| kernels.sigmoid(x))),
 ];
@@ -158,17 +159,19 @@ fn the_scalar_kernels_follow_the_formulas() {
         let sigmoid = |v: f64| 1.0 / (1.0 + (-v).exp());
         let total: f64 = x64.iter().map(|v| v.exp()).sum();
         let rms = (x64.iter().map(|v| v * v).sum::<f64>() / len as f64 + 1e-6).sqrt();
+        let soft = |x: f64, most: f64| most * (x / most).tanh();
         let clamped = |x: f64, y: f64| {
             let g = x.min(2.5);
             g * sigmoid(f64::from(1.702_f32) * g) * (y.clamp(-2.5, 2.5) + 1.0)
         };
-        let formulas: [(&str, Vec<f64>); 8] = [
+        let formulas: [(&str, Vec<f64>); 9] = [
             ("dot", vec![pairs().map(|(x, y)| x * y).sum()]),
             ("axpy", pairs().map(|(x, y)| y - f64::from(0.3_f32) * x).collect()),
             ("add", pairs().map(|(x, y)| x + y).collect()),
             ("rms_norm", pairs().map(|(x, y)| x / rms * y).collect()),
             ("silu_mul", pairs().map(|(x, y)| x * sigmoid(*x) * y).collect()),
             ("clamped_mul", pairs().map(|(x, y)| clamped(*x, *y)).collect()),
+            ("soft_mul", pairs().map(|(x, y)| soft(*x, 4.0) * sigmoid(*x) * soft(*y, 25.0)).collect()),
             ("softmax", x64.iter().map(|v| v.exp() / total).collect()),
             ("sigmoid", x64.iter().map(|v| sigmoid(*v)).collect()),
         ];

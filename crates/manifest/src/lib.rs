@@ -177,6 +177,6 @@ fn err_extra(name: &str, role: Role) -> Error {
 }
 
 fn err_missing(role: Role, names: &Names) -> Error {
-    let name = names.name(role).unwrap_or_default();
+    let name = names.every_name(role).collect::<Vec<_>>().join(" or ");
     Error::corrupt(format!("tensor {name} ({role}) is missing; is the download complete?"))
 }

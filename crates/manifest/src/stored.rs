@@ -3,7 +3,7 @@
 use base::{Context, Error, Extent, Quoted, Result};
 use formats::{Checkpoint, Element, TensorEntry};
 use quant::Quant;
-use spec::{ModelSpec, Role};
+use spec::{LayerWeight, ModelSpec, Role};
 
 use crate::claims::{Parts, file_of};
 
@@ -100,6 +100,8 @@ fn resolve(
     role: Role,
 ) -> Result<Stored> {
     let shape = spec.shape(role).ok_or_else(|| Error::corrupt(format!("this model has no {role}")))?;
+    let cut = without_padding(values, &shape, role);
+    let values = cut.as_ref().unwrap_or(values);
     let (rows, cols) = matrix(&shape);
     let (quant, values_shape, scales_shape) = match &values.element {
         Element::Weight(quant) => (*quant, shape.clone(), None),
@@ -151,6 +153,22 @@ fn resolve(
         scales: scales.map(|scales| scales.extent),
         factor: None,
     })
+}
+
+/// Rates of decay may be padded to the next multiple of so many, as Kimi K3's are.
+const RATES_PADDED_TO: u64 = 128;
+
+/// The tensor without what pads it.
+fn without_padding(tensor: &TensorEntry, shape: &[usize], role: Role) -> Option<TensorEntry> {
+    let Element::Weight(quant) = &tensor.element else { return None };
+    let (Role::Layer(_, LayerWeight::DecayRate), [wanted]) = (role, shape) else { return None };
+    let (found, wanted) = (tensor.shape.iter().product::<u64>(), *wanted as u64);
+    let padded = found > wanted && found == wanted.next_multiple_of(RATES_PADDED_TO);
+    if !padded || quant.block_len() != 1 || !tensor.extent.len.is_multiple_of(found) {
+        return None;
+    }
+    let extent = Extent { len: tensor.extent.len / found * wanted, ..tensor.extent };
+    Some(TensorEntry { shape: vec![wanted], extent, ..tensor.clone() })
 }
 
 fn is_e4m3(tensor: &TensorEntry) -> bool {

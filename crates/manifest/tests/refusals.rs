@@ -32,6 +32,8 @@ const FAMILIES: &[&str] = &[
     "../qwen3_5_moe/plain/model.gguf",
     "../qwen3_5/dense/model.gguf",
     "../qwen3_next/plain/model.gguf",
+    "../kimi_linear/plain/model.gguf",
+    "../kimi_k3/plain/model.gguf",
 ];
 
 /// Writes a GGUF fixture again after `change`, with tensors of zeros, and says why it is refused.
@@ -190,6 +192,8 @@ fn refused_config(name: &str, change: impl Fn(&mut serde_json::Value)) -> String
     said
 }
 
+const K3: &str = "../kimi_k3/plain/hf";
+
 #[test]
 fn a_configuration_this_engine_does_not_compute_is_refused_by_key() {
     type Change = (&'static str, fn(&mut serde_json::Value), &'static str);
@@ -224,6 +228,20 @@ fn a_configuration_this_engine_does_not_compute_is_refused_by_key() {
         ("kimi/hf", |c| c["norm_topk_prob"] = serde_json::Value::Null, "norm_topk_prob"),
         ("kimi/hf", |c| c["n_routed_experts"] = (1u64 << 28).into(), "experts"),
         ("kimi/hf", |c| c["tie_word_embeddings"] = true.into(), "lm_head"),
+        ("../kimi_linear/plain/hf", |c| c["mla_use_nope"] = false.into(), "mla_use_nope"),
+        ("../kimi_linear/plain/hf", |c| c["hidden_act"] = "situ".into(), "hidden_act"),
+        (K3, |c| c["text_config"]["hidden_act"] = "silu".into(), "hidden_act"),
+        (K3, |c| c["text_config"]["hidden_act"] = serde_json::Value::Null, "hidden_act"),
+        (K3, |c| c["text_config"]["activation_situ_beta"] = 0.into(), "activation_situ_beta"),
+        (K3, |c| c["text_config"]["activation_situ_linear_beta"] = "x".into(), "activation_situ_linear_beta"),
+        (K3, |c| c["text_config"]["attn_res_block_size"] = 0.into(), "attn_res_block_size"),
+        (K3, |c| c["text_config"]["latent_moe_use_norm"] = false.into(), "latent_moe_use_norm"),
+        (K3, |c| c["text_config"]["routed_expert_hidden_size"] = 32.into(), "routed_expert_"),
+        (K3, |c| c["text_config"]["moe_router_activation_func"] = "softmax".into(), "softmax"),
+        (K3, |c| c["text_config"]["mla_use_output_gate"] = false.into(), "g_proj"),
+        (K3, |c| c["text_config"]["linear_attn_config"]["gate_lower_bound"] = 1.into(), "gate_lower_bound"),
+        (K3, |c| c["text_config"]["linear_attn_config"]["use_full_rank_gate"] = false.into(), "g_a_proj"),
+        (K3, |c| c["text_config"]["linear_attn_config"]["kda_layers"] = vec![1].into(), "kda_layers"),
         ("kimi_int4/hf", |c| c["quantization_config"] = "int4".into(), "quantization_config"),
         ("kimi_int4/hf", |c| c["quantization_config"]["kv_cache_scheme"] = "fp8".into(), "kv_cache_scheme"),
         ("kimi_int4/hf", |c| c["quantization_config"]["quant_method"] = "gptq".into(), "gptq"),

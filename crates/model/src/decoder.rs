@@ -13,6 +13,7 @@ use crate::blocks::{Ahead, Ffn, Mixer};
 use crate::embedding::Embedding;
 use crate::portion::portions;
 use crate::step::{Entry, Guesser, Logits, Step, go_on, positions, spans};
+use crate::stream::Stream;
 
 /// A model with everything resident in place, ready to run.
 pub struct Decoder {
@@ -25,6 +26,8 @@ pub struct Decoder {
     /// Those whose feed-forward network every token uses and which does not stay in memory.
     pub(crate) streamed: Vec<LayerId>,
     pub(crate) norm: Weight,
+    /// What block residuals are scored by before it, where the model has them.
+    pub(crate) score: Option<Weight>,
     /// `None`: the embedding is the head, and resident.
     pub(crate) head: Option<Weight>,
     pub(crate) form: Option<Form>,
@@ -35,6 +38,9 @@ pub struct Decoder {
 /// One decoder layer.
 pub(crate) struct Layer {
     pub(crate) id: LayerId,
+    /// What block residuals are scored by before the mixer and before the network, where the model has them.
+    pub(crate) mixer_score: Option<Weight>,
+    pub(crate) ffn_score: Option<Weight>,
     pub(crate) mixer_norm: Weight,
     pub(crate) mixer: Mixer,
     pub(crate) ffn_norm: Weight,
@@ -108,7 +114,7 @@ impl Decoder {
         };
         let (rotation, portions) = (rotate(&spans), portions(&spans, &rotate));
         let backend = self.backend.as_ref();
-        let mut x = self.embedding.look_up(&tokens, backend)?;
+        let mut x = Stream::new(self.embedding.look_up(&tokens, backend)?);
         let (form, guesser, count) = (self.form, self.guesser, self.layers.len() as f64);
         let progress = &mut |layers: f64| progress(layers / count);
         let (timeline, streamed) = (&self.timeline, self.streamed.as_slice());
@@ -131,8 +137,10 @@ impl Decoder {
             go_on(cancel)?;
             (step.progress)(index as f64);
             let _layer = timeline.during("layer", layer.id.0);
-            layer.forward(&mut x, &self.layers[index + 1..], &mut step)?;
+            let begins = self.spec.residuals.is_some_and(|of| index.is_multiple_of(of.layers));
+            layer.forward(&mut x, begins, &self.layers[index + 1..], &mut step)?;
         }
+        let x = x.seen(self.score.as_ref(), self.spec.norm_eps, backend)?;
         self.predict(&x, &step, emit)?;
         for entry in entries {
             entry.kv.commit(entry.tokens.len());
@@ -194,20 +202,31 @@ impl Decoder {
 }
 
 impl Layer {
-    /// `x` is the residual stream, `[tokens, hidden]`, added to in place; `later` are the layers that follow.
-    fn forward(&self, x: &mut Tensor, later: &[Layer], step: &mut Step<'_, '_>) -> Result<()> {
-        let h = step.backend.rms_norm(x, &self.mixer_norm, self.eps)?;
+    /// `x` is the residual stream, added to in place, whose present block may begin here; `later` are the layers that
+    /// follow.
+    fn forward(&self, x: &mut Stream, begins: bool, later: &[Layer], step: &mut Step<'_, '_>) -> Result<()> {
+        let backend = step.backend;
+        let h = backend.rms_norm(
+            &*x.seen(self.mixer_score.as_ref(), self.eps, backend)?,
+            &self.mixer_norm,
+            self.eps,
+        )?;
         let mixer = step.timeline.during("mixer", self.id.0);
         let h = step.in_portions(&h, &mut |h, step| self.mixer.forward(self.id, h, step))?;
         drop(mixer);
-        step.backend.add(x, &h)?;
+        if begins {
+            x.begin_block(h)
+        } else {
+            backend.add(&mut x.present, &h)?
+        }
 
-        let h = step.backend.rms_norm(x, &self.ffn_norm, self.eps)?;
-        let ahead = later.iter().find_map(|layer| layer.ahead(x));
+        let seen = x.seen(self.ffn_score.as_ref(), self.eps, backend)?;
+        let h = backend.rms_norm(&seen, &self.ffn_norm, self.eps)?;
+        let ahead = later.iter().find_map(|layer| layer.ahead(&seen));
         let ffn = step.timeline.during("ffn", self.id.0);
         let h = self.ffn.forward(self.id, &h, ahead, step)?;
-        drop(ffn);
-        step.backend.add(x, &h)
+        drop((ffn, seen));
+        backend.add(&mut x.present, &h)
     }
 
     /// What there is to guess with, if this layer has experts.

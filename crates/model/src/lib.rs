@@ -8,6 +8,7 @@
 mod embedding;
 mod catalogue;
 mod portion;
+mod stream;
 mod step;
 mod blocks;
 mod decoder;

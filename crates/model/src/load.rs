@@ -8,11 +8,11 @@ use backend::{Backend, LatentUp, Weight};
 use base::{Context, Error, Extent, LayerId, Result, Timeline};
 use manifest::{Manifest, Stored};
 use quant::{Matrix, Quant};
-use spec::{DeltaNet, Gqa, KimiDelta, LayerWeight as W, Mla, Role, Scope};
+use spec::{DeltaNet, Gate, Gqa, KimiDelta, LayerWeight as W, Mla, Role, Scope};
 
 use crate::blocks::{
-    Chooses, Delta, Ffn, Gated, GroupedAttention, Indexer, Inputs, LatentAttention, Linear, LowRank, Mixer,
-    Moe, Projection, Rates, Streamed,
+    Chooses, Delta, Ffn, Gated, GroupedAttention, Indexer, Inputs, Latent, LatentAttention, Linear, LowRank,
+    Mixer, Moe, Projection, Rates, Streamed,
 };
 use crate::decoder::{Decoder, Layer};
 use crate::embedding::{Embedding, RowSource};
@@ -36,6 +36,7 @@ pub fn load(
     };
     let frequencies = loader.frequencies()?;
     let norm = loader.norm(Role::OutputNorm)?;
+    let score = loader.score(Role::OutputScore, Role::OutputScoreNorm)?;
     let head = loader.optional(Role::Head)?;
     let layers = (0..manifest.spec.layers.len()).map(|i| loader.layer(LayerId(i as u32)));
     let layers: Vec<Layer> = layers.collect::<Result<_>>()?;
@@ -49,6 +50,7 @@ pub fn load(
         layers,
         streamed,
         norm,
+        score,
         head,
         form: None,
         guesser: None,
@@ -85,12 +87,28 @@ impl Loader<'_> {
         };
         Ok(Layer {
             id,
+            mixer_score: self.score(Role::Layer(id, W::MixerScore), Role::Layer(id, W::MixerScoreNorm))?,
             mixer_norm: self.norm(Role::Layer(id, W::MixerNorm))?,
             mixer,
+            ffn_score: self.score(Role::Layer(id, W::FfnScore), Role::Layer(id, W::FfnScoreNorm))?,
             ffn_norm: self.norm(Role::Layer(id, W::FfnNorm))?,
             ffn: self.ffn(id)?,
             eps: self.manifest.spec.norm_eps,
         })
+    }
+
+    /// What block residuals are scored by, multiplied with the weights of the norm before, if the model has them.
+    fn score(&mut self, role: Role, norm: Role) -> Result<Option<Weight>> {
+        match self.manifest.spec.residuals {
+            None => Ok(None),
+            Some(residuals) if residuals.fused => self.weight(role).map(Some),
+            Some(_) => {
+                let norm = self.numbers(norm)?;
+                let multiply =
+                    |score: &[f32]| score.iter().zip(&norm).map(|(score, norm)| score * norm).collect();
+                self.spelled(role, &multiply).map(Some)
+            }
+        }
     }
 
     fn grouped(&mut self, id: LayerId, gqa: &Gqa) -> Result<GroupedAttention> {
@@ -203,6 +221,7 @@ impl Loader<'_> {
                 Scope::Indexed(sizes) => Chooses::Indexer(Box::new(self.indexer(id, sizes)?)),
                 Scope::Former { .. } => Chooses::Former,
             },
+            gate: self.optional(Role::Layer(id, W::OutGate))?,
             out: self.of(id, W::MixerOut)?,
         })
     }
@@ -220,20 +239,27 @@ impl Loader<'_> {
 
     fn ffn(&mut self, id: LayerId) -> Result<Ffn> {
         let spec = &self.manifest.spec.layers[id.0 as usize];
-        let (moe, experts) = match (spec.moe(), self.manifest.experts(id)) {
-            (Some(moe), Some(experts)) => (moe, experts),
-            (None, Some(only)) => {
+        let (moe, experts) = match (&spec.ffn, self.manifest.experts(id)) {
+            (spec::Ffn::Moe(moe), Some(experts)) => (moe, experts),
+            (spec::Ffn::Dense { gate, .. }, Some(only)) => {
                 let factors = factors::read(only, self.read)?.first().copied().unwrap_or([1.0; 3]);
-                return Ok(Ffn::Streamed(Streamed { matrices: only.matrices, factors }));
+                return Ok(Ffn::Streamed(Streamed { matrices: only.matrices, factors, gate: *gate }));
             }
-            _ => return Ok(Ffn::Dense(self.gated(id, [W::Gate, W::Up, W::Down])?)),
+            (spec::Ffn::Dense { gate, .. }, None) => {
+                return Ok(Ffn::Dense(self.gated(id, [W::Gate, W::Up, W::Down], *gate)?));
+            }
+            (spec::Ffn::Moe(_), None) => return Err(err_no_experts(id)),
         };
         let shared = [W::SharedGate, W::SharedUp, W::SharedDown];
         Ok(Ffn::Moe(Box::new(Moe {
             rule: moe.router.clone(),
             router: self.linear(id, W::Router, W::LogitBias)?,
             bias: self.optional(Role::Layer(id, W::RouterBias))?,
-            shared: if moe.shared_inner > 0 { Some(self.gated(id, shared)?) } else { None },
+            shared: if moe.shared_inner > 0 { Some(self.gated(id, shared, moe.gate)?) } else { None },
+            latent: match moe.latent {
+                Some(_) => Some(self.latent_width(id)?),
+                None => None,
+            },
             gate: moe.gate,
             biases: self.expert_biases(id, moe)?,
             shared_scale: self.optional(Role::Layer(id, W::SharedScale))?,
@@ -242,6 +268,15 @@ impl Loader<'_> {
             factors: factors::read(experts, self.read)
                 .within(|| format!("the scales of whole experts of layer {}", id.0))?,
         })))
+    }
+
+    fn latent_width(&mut self, id: LayerId) -> Result<Latent> {
+        Ok(Latent {
+            down: self.of(id, W::ExpertsDown)?,
+            norm: self.of(id, W::ExpertsNorm)?,
+            up: self.of(id, W::ExpertsUp)?,
+            eps: self.manifest.spec.norm_eps,
+        })
     }
 
     /// Of gate, up and down.
@@ -276,8 +311,8 @@ impl Loader<'_> {
         Ok([place(0)?, place(1)?])
     }
 
-    fn gated(&mut self, id: LayerId, [gate, up, down]: [W; 3]) -> Result<Gated> {
-        Ok(Gated { gate: self.of(id, gate)?, up: self.of(id, up)?, down: self.of(id, down)? })
+    fn gated(&mut self, id: LayerId, [gate, up, down]: [W; 3], join: Gate) -> Result<Gated> {
+        Ok(Gated { gate: self.of(id, gate)?, up: self.of(id, up)?, down: self.of(id, down)?, join })
     }
 
     /// A product, with its bias where the model has one.
@@ -355,6 +390,10 @@ impl Loader<'_> {
         (self.read)(extent, &mut bytes)?;
         Ok(bytes)
     }
+}
+
+fn err_no_experts(id: LayerId) -> Error {
+    Error::corrupt(format!("layer {} has no experts", id.0))
 }
 
 fn err_missing(role: Role) -> Error {

@@ -1,7 +1,7 @@
 //! How much memory one pass needs beside weights, experts and KV: a pure function of the shapes.
 
 use backend::{delta_scratch_bytes, grouped_scratch_bytes, index_scratch_bytes, latent_scratch_bytes};
-use spec::{DeltaNet, Ffn, Gqa, Mixer, Mla, ModelSpec, Scope};
+use spec::{DeltaNet, Ffn, Gate, Gqa, Mixer, Mla, ModelSpec, Scope};
 
 use crate::decoder::HEAD_ROWS;
 use crate::portion::PORTION;
@@ -27,7 +27,9 @@ pub fn scratch_bytes(spec: &ModelSpec, pass: &PassSize) -> u64 {
     let PassSize { tokens, threads, .. } = *pass;
     let portion = PassSize { tokens: tokens.min(PORTION), ..*pass };
     // The residual stream and its norm, and cosines and sines.
-    let residual = tokens * (2 * spec.hidden + spec.rope().map_or(0, |rope| rope.dims));
+    // Of a stream in blocks also what each began with, and a mixture of them.
+    let blocks = spec.residuals.map_or(0, |of| spec.layers.len().div_ceil(of.layers) + 1);
+    let residual = tokens * ((2 + blocks) * spec.hidden + spec.rope().map_or(0, |rope| rope.dims));
     // Of a pass in portions: what they add up to, and one of them going in and coming out.
     let gathered = if tokens > PORTION { (tokens + 2 * PORTION) * spec.hidden } else { 0 };
     let widest = spec.layers.iter().map(|layer| {
@@ -62,15 +64,17 @@ const STACK: usize = 64 << 10;
 
 fn inner_width(ffn: &Ffn) -> usize {
     match ffn {
-        Ffn::Dense { inner } => *inner,
+        Ffn::Dense { inner, .. } => *inner,
         Ffn::Moe(moe) => moe.inner.max(moe.shared_inner),
     }
 }
 
-/// What a product keeps of the inner row of a token: twice as much where gate and up are joined after biases.
+/// What a product keeps of the inner row of a token: twice as much where gate and up are joined after both are there.
 fn inner_numbers(ffn: &Ffn) -> usize {
     match ffn {
         Ffn::Moe(moe) if moe.biases => moe.shared_inner.max(2 * moe.inner),
+        Ffn::Moe(moe) if moe.gate != Gate::Silu => 2 * inner_width(ffn),
+        Ffn::Dense { inner, gate } if *gate != Gate::Silu => 2 * inner,
         _ => inner_width(ffn),
     }
 }
@@ -116,7 +120,8 @@ fn latent(mla: &Mla, pass: &PassSize) -> usize {
     let PassSize { tokens, context, prompt, threads } = *pass;
     let low = tokens * mla.query_rank.unwrap_or(0);
     // Queries twice (a product keeps its transpose), rows for the cache, and answers.
-    let rows = tokens * (2 * mla.heads * mla.head() + 2 * mla.row() + mla.heads * mla.value);
+    let answers = if mla.gate { 3 } else { 1 }; // their gates, too, and a product's transpose
+    let rows = tokens * (2 * mla.heads * mla.head() + 2 * mla.row() + answers * mla.heads * mla.value);
     let index = match &mla.scope {
         Scope::All | Scope::Former { .. } => 0,
         // Queries twice, keys twice and beside the rows, and what heads weigh.
@@ -132,12 +137,16 @@ fn latent(mla: &Mla, pass: &PassSize) -> usize {
 fn feed_forward(ffn: &Ffn, hidden: usize, tokens: usize, portion: usize) -> usize {
     match ffn {
         // Rows are gathered, and answers given back, where it is streamed.
-        Ffn::Dense { inner } => portion * (inner + 4 * hidden),
+        Ffn::Dense { inner, .. } => portion * (inner + 4 * hidden),
         Ffn::Moe(moe) => {
-            let parts = tokens * moe.router.top_k * hidden;
+            let width = moe.width(hidden);
+            // Also, in a width of their own, what goes in, the sum of answers, and what comes out.
+            let narrow =
+                if moe.latent.is_some() { tokens * (2 * width + hidden) + portion * width } else { 0 };
+            let parts = tokens * moe.router.top_k * width + narrow;
             let shared = portion * (moe.shared_inner + hidden);
             // In the worst case every token goes to the same expert.
-            let expert = portion * (3 * hidden + moe.inner);
+            let expert = portion * (3 * width + moe.inner);
             parts + shared.max(expert) + tokens * (hidden + 2 * moe.experts)
         }
     }

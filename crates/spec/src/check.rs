@@ -26,6 +26,9 @@ impl ModelSpec {
             return Err(Error::corrupt(format!("{found} layers; expected from 1 to {LAYERS_MAX}")));
         }
         finite("the epsilon of the norms", self.norm_eps.into())?;
+        if self.residuals.is_some_and(|of| of.layers == 0) {
+            return Err(Error::corrupt("blocks of no layers"));
+        }
         let (mut routed, mut chosen) = (0, None);
         for layer in &self.layers {
             match &layer.mixer {
@@ -149,6 +152,9 @@ impl Moe {
             return Err(Error::corrupt(format!("{top_k} experts a token of {}", self.experts)));
         }
         finite("the scale of experts' weights", scale.into())?;
+        if self.latent.is_some() && self.biases {
+            return Err(Error::unsupported("biases of experts that work in a width of their own"));
+        }
         let Some(groups) = &self.router.groups else { return Ok(()) };
         let fits = self.experts.is_multiple_of(groups.count)
             && (1..=groups.count).contains(&groups.keep)

@@ -20,8 +20,21 @@ pub struct ModelSpec {
     pub tied_head: bool,
     /// Layers past the last one that only predict several tokens ahead; they are left out.
     pub mtp_layers: usize,
+    /// Layers attend to what earlier blocks of layers began with; `None` adds every answer to one stream.
+    pub residuals: Option<BlockResiduals>,
     /// The decoder layers, in order.
     pub layers: Vec<LayerSpec>,
+}
+
+/// Attention residuals (arXiv:2603.15031) over blocks of layers: what a mixer or a feed-forward network sees of a token is
+/// a mixture of the residual streams that former blocks began with and of the present one, by a softmax over their
+/// scores. A block begins with an empty stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockResiduals {
+    /// Layers of a block.
+    pub layers: usize,
+    /// What scores are projected by is stored multiplied with the weights of the norm before.
+    pub fused: bool,
 }
 
 impl ModelSpec {
@@ -105,6 +118,8 @@ pub struct KimiDelta {
     pub decay_rank: usize,
     /// Rank of the projection of output gates; `None` when they are projected in one step.
     pub gate_rank: Option<usize>,
+    /// The least that logarithms of decays come to, below 0; `None` when there is none.
+    pub bound: Option<f32>,
 }
 
 /// Which heads of values share a head of keys.
@@ -208,6 +223,8 @@ pub struct Mla {
     pub rotated: usize,
     /// Width of a head's value.
     pub value: usize,
+    /// Answers are multiplied by the sigmoids of gates of their own width.
+    pub gate: bool,
     /// Epsilon of the norms inside the low-rank projections.
     pub rank_eps: f32,
     /// What scores are multiplied by before the softmax.
@@ -403,6 +420,8 @@ pub enum Ffn {
     Dense {
         /// Its inner width.
         inner: usize,
+        /// How its gate meets its up projection.
+        gate: Gate,
     },
     /// A mixture of experts.
     Moe(Moe),
@@ -419,7 +438,9 @@ pub struct Moe {
     pub shared_inner: usize,
     /// The shared experts' answer is multiplied by the sigmoid of a number that the token gives.
     pub shared_scale: bool,
-    /// How a routed expert's gate meets its up projection.
+    /// Width that routed experts work in, with projections to it and, behind a norm, from it; `None`: the model's own.
+    pub latent: Option<usize>,
+    /// How the gate of an expert, routed or shared, meets its up projection.
     pub gate: Gate,
     /// All three matrices of routed experts have biases, which stay resident.
     pub biases: bool,
@@ -437,6 +458,7 @@ impl Moe {
             inner,
             shared_inner,
             shared_scale: false,
+            latent: None,
             gate: Gate::Silu,
             biases: false,
             alternating: false,
@@ -456,6 +478,13 @@ pub enum Gate {
         alpha: f32,
         /// What is clamped to.
         limit: f32,
+    },
+    /// `soft(gate, beta) * sigmoid(gate) * soft(up, linear)`, where `soft(x, most)` is `most * tanh(x / most)`.
+    Soft {
+        /// What the gate stays below.
+        beta: f32,
+        /// What the up projection stays below.
+        linear: f32,
     },
 }
 

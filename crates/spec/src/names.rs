@@ -61,6 +61,11 @@ impl Names {
 
     /// What the tensor with this role is called, without a prefix.
     pub fn name(&self, role: Role) -> Option<String> {
+        self.every_name(role).next()
+    }
+
+    /// All that it may be called.
+    pub fn every_name(&self, role: Role) -> impl Iterator<Item = String> {
         let (slot, layer, expert) = match role {
             Role::Layer(layer, weight) => (Slot::Layer(weight), layer.0, 0),
             Role::Stack(layer, part) => (Slot::Stack(part), layer.0, 0),
@@ -68,9 +73,10 @@ impl Names {
             Role::Expert(key, part) => (Slot::Expert(part), key.layer.0, key.expert.0),
             whole => (Slot::Model(whole), 0, 0),
         };
-        let (pattern, _) =
-            self.tables.iter().flat_map(|table| table.iter()).find(|(_, candidate)| *candidate == slot)?;
-        Some(pattern.replace("{layer}", &layer.to_string()).replace("{expert}", &expert.to_string()))
+        let fits = self.tables.iter().flat_map(|table| table.iter()).filter(move |(_, other)| *other == slot);
+        fits.map(move |(pattern, _)| {
+            pattern.replace("{layer}", &layer.to_string()).replace("{expert}", &expert.to_string())
+        })
     }
 
     /// What the tensor `name` is for.
@@ -120,7 +126,7 @@ fn cut_numbers(name: &str) -> Option<(String, Vec<u32>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ExpertPart, Ffn, LayerSpec, LayerWeight, Mixer, Mla, Rope, RopePairs, Scope, Stretch};
+    use crate::{ExpertPart, Ffn, Gate, LayerSpec, LayerWeight, Mixer, Mla, Rope, RopePairs, Scope, Stretch};
 
     fn mla() -> Mixer {
         let rope = Rope { dims: 2, theta: 1e4, pairs: RopePairs::Adjacent, stretch: Stretch::None };
@@ -135,6 +141,7 @@ mod tests {
             rank_eps: 0.0,
             scale: 1.0,
             scope: Scope::All,
+            gate: false,
             rope: Some(rope),
         })
     }
@@ -155,7 +162,8 @@ mod tests {
             context: 1,
             tied_head: false,
             mtp_layers: 1,
-            layers: vec![LayerSpec { mixer: mla(), ffn: Ffn::Dense { inner: 1 } }; 3],
+            residuals: None,
+            layers: vec![LayerSpec { mixer: mla(), ffn: Ffn::Dense { inner: 1, gate: Gate::Silu } }; 3],
         };
         let names = Names::new(&[TABLE], "text.", &[Skip { prefix: "vision.", reason: "vision" }], &spec);
         let up = Role::Expert(ExpertKey::new(2, 17), ExpertPart::Up);

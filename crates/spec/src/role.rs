@@ -5,7 +5,8 @@ use std::fmt;
 use base::{ExpertKey, LayerId};
 
 use crate::{
-    DeltaNet, Ffn, Gqa, HeadNorm, Indexer, KimiDelta, LayerSpec, Mixer, Mla, ModelSpec, Moe, Scope, Stretch,
+    BlockResiduals, DeltaNet, Ffn, Gqa, HeadNorm, Indexer, KimiDelta, LayerSpec, Mixer, Mla, ModelSpec, Moe,
+    Scope, Stretch,
 };
 
 /// What one weight of a model is for.
@@ -17,6 +18,10 @@ pub enum Role {
     OutputNorm,
     /// Output head, `[vocab, hidden]`.
     Head,
+    /// What block residuals before the output norm are scored by, `[hidden]`.
+    OutputScore,
+    /// Norm before that, `[hidden]`.
+    OutputScoreNorm,
     /// What each frequency of the rotation is divided by, `[dims / 2]`.
     RopeFactors,
     /// A weight every token of this layer needs.
@@ -37,6 +42,14 @@ pub enum LayerWeight {
     MixerNorm,
     /// Norm before the feed-forward network, `[hidden]`.
     FfnNorm,
+    /// What block residuals before the mixer are scored by, `[hidden]`.
+    MixerScore,
+    /// Norm before that, `[hidden]`.
+    MixerScoreNorm,
+    /// What block residuals before the feed-forward network are scored by, `[hidden]`.
+    FfnScore,
+    /// Norm before that, `[hidden]`.
+    FfnScoreNorm,
     /// Query projection in one step, `[heads * (nope + rotated), hidden]`, `[heads * head, hidden]` or
     /// `[key_heads * key, hidden]`; with a gate of each head behind its query, twice as many rows.
     Query,
@@ -91,7 +104,7 @@ pub enum LayerWeight {
     Sinks,
     /// Queries, keys and values of a DeltaNet, `[channels, hidden]`.
     Inputs,
-    /// Output gates of a DeltaNet, `[values, hidden]`.
+    /// Output gates of a DeltaNet or of latent attention, `[values, hidden]` or `[heads * value, hidden]`.
     OutGate,
     /// First step of the projection of output gates, `[gate_rank, hidden]`.
     OutGateDown,
@@ -153,6 +166,12 @@ pub enum LayerWeight {
     SharedDown,
     /// What the shared experts' answer is scaled by, `[1, hidden]`.
     SharedScale,
+    /// To the width that routed experts work in, `[latent, hidden]`.
+    ExpertsDown,
+    /// Norm of what they answer together, `[latent]`.
+    ExpertsNorm,
+    /// From the width that they work in, `[hidden, latent]`.
+    ExpertsUp,
 }
 
 /// One of the three matrices of a gated expert.
@@ -193,9 +212,15 @@ impl ModelSpec {
         match role {
             Role::Embedding | Role::Head => Some(vec![self.vocab, self.hidden]),
             Role::OutputNorm => Some(vec![self.hidden]),
+            Role::OutputScore => self.residuals.map(|_| vec![self.hidden]),
+            Role::OutputScoreNorm => self.residuals.filter(|of| !of.fused).map(|_| vec![self.hidden]),
             Role::RopeFactors => {
                 let stored = self.rope().filter(|rope| rope.stretch == Stretch::Stored);
                 stored.map(|rope| vec![rope.dims / 2])
+            }
+            Role::Layer(_, LayerWeight::MixerScore | LayerWeight::FfnScore) => self.shape(Role::OutputScore),
+            Role::Layer(_, LayerWeight::MixerScoreNorm | LayerWeight::FfnScoreNorm) => {
+                self.shape(Role::OutputScoreNorm)
             }
             Role::Layer(id, weight) => layer(id)?.shape(weight, self.hidden),
             Role::Expert(key, part) => {
@@ -209,7 +234,7 @@ impl ModelSpec {
             }
             Role::JointStack(id) => {
                 let moe = layer(id)?.moe()?;
-                Some(vec![moe.experts, 2 * moe.inner, self.hidden])
+                Some(vec![moe.experts, 2 * moe.inner, moe.width(self.hidden)])
             }
         }
     }
@@ -224,11 +249,28 @@ impl ModelSpec {
         if self.rope().is_some_and(|rope| rope.stretch == Stretch::Stored) {
             roles.push(Role::RopeFactors);
         }
+        if let Some(residuals) = &self.residuals {
+            roles.push(Role::OutputScore);
+            roles.extend((!residuals.fused).then_some(Role::OutputScoreNorm));
+        }
         for (index, layer) in self.layers.iter().enumerate() {
             let id = LayerId(index as u32);
             roles.extend(layer.weights(split(id)).into_iter().map(|weight| Role::Layer(id, weight)));
+            if let Some(residuals) = &self.residuals {
+                roles.extend(residuals.weights().iter().map(|weight| Role::Layer(id, *weight)));
+            }
         }
         roles
+    }
+}
+
+impl BlockResiduals {
+    fn weights(&self) -> &'static [LayerWeight] {
+        use LayerWeight as W;
+        match self.fused {
+            true => &[W::MixerScore, W::FfnScore],
+            false => &[W::MixerScore, W::MixerScoreNorm, W::FfnScore, W::FfnScoreNorm],
+        }
     }
 }
 
@@ -260,6 +302,9 @@ impl LayerSpec {
                     (true, false) => &[W::GateBiases, W::UpBiases, W::DownBiases],
                     (true, true) => &[W::GateUpBiases, W::DownBiases],
                 });
+                if moe.latent.is_some() {
+                    weights.extend([W::ExpertsDown, W::ExpertsNorm, W::ExpertsUp]);
+                }
                 if moe.shared_inner > 0 {
                     weights.extend([W::SharedGate, W::SharedUp, W::SharedDown]);
                     weights.extend(moe.shared_scale.then_some(W::SharedScale));
@@ -274,8 +319,8 @@ impl LayerSpec {
         match weight {
             W::MixerNorm | W::FfnNorm => Some(vec![hidden]),
             W::Gate | W::Up | W::Down => match &self.ffn {
-                Ffn::Dense { inner } if weight == W::Down => Some(vec![hidden, *inner]),
-                Ffn::Dense { inner } => Some(vec![*inner, hidden]),
+                Ffn::Dense { inner, .. } if weight == W::Down => Some(vec![hidden, *inner]),
+                Ffn::Dense { inner, .. } => Some(vec![*inner, hidden]),
                 Ffn::Moe(_) => None,
             },
             W::Router => Some(vec![self.moe()?.experts, hidden]),
@@ -289,6 +334,9 @@ impl LayerSpec {
                 let shape = if weight == W::SharedDown { vec![hidden, inner] } else { vec![inner, hidden] };
                 (inner > 0).then_some(shape)
             }
+            W::ExpertsDown => Some(vec![self.moe()?.latent?, hidden]),
+            W::ExpertsNorm => Some(vec![self.moe()?.latent?]),
+            W::ExpertsUp => Some(vec![hidden, self.moe()?.latent?]),
             W::SharedScale => self.moe().filter(|moe| moe.shared_scale).map(|_| vec![1, hidden]),
             _ => match &self.mixer {
                 Mixer::Mla(mla) => mla.shape(weight, hidden),
@@ -415,6 +463,7 @@ impl Mla {
     fn weights(&self, split: bool) -> Vec<LayerWeight> {
         use LayerWeight as W;
         let mut weights = vec![W::LatentDown, W::LatentNorm, W::MixerOut];
+        weights.extend(self.gate.then_some(W::OutGate));
         match self.query_rank {
             Some(_) => weights.extend([W::QueryDown, W::QueryNorm, W::QueryUp]),
             None => weights.push(W::Query),
@@ -443,6 +492,7 @@ impl Mla {
             W::KeyUp => Some(vec![self.heads, self.latent, self.nope]),
             W::ValueUp => Some(vec![self.heads, self.value, self.latent]),
             W::MixerOut => Some(vec![hidden, self.heads * self.value]),
+            W::OutGate => self.gate.then(|| vec![self.heads * self.value, hidden]),
             _ => match &self.scope {
                 Scope::Indexed(indexer) => indexer.shape(weight, hidden, self.query_rank?),
                 Scope::All | Scope::Former { .. } => None,
@@ -468,9 +518,14 @@ impl Moe {
     /// Shape `[rows, cols]` of one matrix of one routed expert.
     pub fn shape(&self, part: ExpertPart, hidden: usize) -> [usize; 2] {
         match part {
-            ExpertPart::Gate | ExpertPart::Up => [self.inner, hidden],
-            ExpertPart::Down => [hidden, self.inner],
+            ExpertPart::Gate | ExpertPart::Up => [self.inner, self.width(hidden)],
+            ExpertPart::Down => [self.width(hidden), self.inner],
         }
+    }
+
+    /// Width that routed experts work in, of a model so wide.
+    pub fn width(&self, hidden: usize) -> usize {
+        self.latent.unwrap_or(hidden)
     }
 }
 

@@ -45,6 +45,7 @@ pub const FAMILIES: &[&str] = &[
     "glm4_moe_lite",
     "minimax_m2",
     "kimi_linear",
+    "kimi_k3",
 ];
 
 /// Every checkpoint of the fixtures, with what it must answer.
@@ -61,7 +62,7 @@ pub fn checkpoints() -> Vec<(PathBuf, Oracle)> {
             }
         }
     }
-    assert!(all.len() >= 48, "fixtures are missing: {} checkpoints", all.len());
+    assert!(all.len() >= 50, "fixtures are missing: {} checkpoints", all.len());
     all
 }
 

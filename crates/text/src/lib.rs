@@ -28,9 +28,9 @@ mod tokenizer;
 mod answer;
 
 pub use answer::{
-    AnswerEvent, AnswerOptions, AnswerParser, AnswerReader, AnswerSyntax, Arguments, Calls, Frame,
+    AnswerEvent, AnswerOptions, AnswerParser, AnswerReader, AnswerSyntax, Arguments, Around, Calls, Frame,
 };
-pub use answer::{Parameters, Reasoning, StopStrings, Written, function_schema};
+pub use answer::{Number, Parameters, Reasoning, StopStrings, Written, function_schema};
 pub use chat::{ChatOptions, ChatTemplate, Message, Part, Rendered, ToolCall};
 pub use detokenize::Detokenizer;
 pub use tokenizer::Tokenizer;

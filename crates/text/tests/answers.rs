@@ -126,6 +126,24 @@ const ANSWERS: &[(&str, bool, &str, &str)] = &[
         "C(<|tool_calls_section_begin|><|tool_call_begin|>a b<|tool_call_end|>x)",
     ),
     (
+        "kimi-k3",
+        THOUGHTFUL,
+        "Hm.<|close|>think<|sep|><|open|>response<|sep|>I <|look.<|close|>response<|sep|><|open|>tools<|sep|>\
+         <|open|>call tool=\"weather\" index=\"1\"<|sep|><|open|>argument key=\"city\" type=\"string\"<|sep|>New \"York\"<|close|>argument<|sep|>\
+         <|open|>argument key=\"days\" type=\"number\"<|sep|>3<|close|>argument<|sep|><|close|>call<|sep|>\
+         <|open|>call tool=\"weather\" index=\"2\"<|sep|><|close|>call<|sep|><|close|>tools<|sep|><|close|>message<|sep|>",
+        "R(Hm.)C(I <|look.)[0 weather {\"city\": \"New \\\"York\\\"\", \"days\": 3}][1 weather {}]",
+    ),
+    ("kimi-k3", DIRECT, "<|open|>response<|sep|>Yes.<|close|>response<|sep|>", "C(Yes.)"),
+    (
+        "kimi-k3",
+        DIRECT,
+        "<|open|>tools<|sep|><|open|>call tool=\"weather\" index=\"1\"<|sep|><|open|>json type=\"object\"<|sep|>{\"days\": [2]} \
+         <|close|>json<|sep|><|close|>call<|sep|><|open|>call tool=\"weather\" index=\"2\"<|sep|>\
+         <|open|>argument key=\"a &amp;quot; &quot;b\" type=\"null\"<|sep|>null<|close|>argument<|sep|><|close|>call<|sep|><|close|>tools<|sep|>",
+        "[0 weather {\"days\": [2]}][1 weather {\"a &quot; \\\"b\": null}]",
+    ),
+    (
         "deepseek-v3",
         DIRECT,
         "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>weather\n```json\n{\"days\": 1}\n```<｜tool▁call▁end｜>\n\

@@ -114,7 +114,10 @@ fn prepare(kernels: &Kernels, threads: &Threads, query: &DeltaQuery<'_>, history
         left.copy_from_slice(&host(query.decay)[at * decays..][..decays]);
         kernels.add(biases, left);
         for (left, rate) in left.chunks_exact_mut(decays / heads).zip(rates) {
-            kernels.fade(left, *rate);
+            match net.kimi.and_then(|kimi| kimi.bound) {
+                Some(bound) => kernels.fade_within(left, *rate, bound),
+                None => kernels.fade(left, *rate),
+            }
         }
     });
     ready

@@ -77,13 +77,6 @@ impl Cpu {
         out
     }
 
-    fn gated_product(&self, x: &[f32], matrices: [Matrix<'_>; 3]) -> Vec<f32> {
-        let [gate, _, down] = &matrices;
-        let mut out = vec![0.0; x.len() / gate.cols() * down.rows()];
-        kernels::gated(&self.compute(), x, matrices, &mut out, &mut self.scratch());
-        out
-    }
-
     /// The biases of one expert.
     fn bias(&self, biases: &Weight, expert: ExpertId) -> Vec<f32> {
         let mut row = vec![0.0; biases.cols];
@@ -199,9 +192,11 @@ impl Backend for Cpu {
         Ok(tensor(x.rows, w.rows, self.product(host(x), matrix(w))))
     }
 
-    fn gated(&self, x: &Tensor, gate: &Weight, up: &Weight, down: &Weight) -> Result<Tensor> {
-        let out = self.gated_product(host(x), [matrix(gate), matrix(up), matrix(down)]);
-        Ok(tensor(x.rows, down.rows, out))
+    fn gated(&self, x: &Tensor, matrices: [&Weight; 3], join: Gate) -> Result<Tensor> {
+        let mut out = vec![0.0; x.rows * matrices[2].rows];
+        let unit = Unit { matrices: matrices.map(matrix), biases: None, join: joined(join) };
+        kernels::unit(&self.compute(), host(x), unit, &mut out, &mut self.scratch());
+        Ok(tensor(x.rows, matrices[2].rows, out))
     }
 
     fn add_bias(&self, x: &mut Tensor, bias: &Weight) -> Result<()> {
@@ -228,6 +223,29 @@ impl Backend for Cpu {
             row.iter_mut().for_each(|x| *x *= share[0]);
         });
         Ok(())
+    }
+
+    fn mix(&self, sources: &[&Tensor], score: &Weight, eps: f32) -> Result<Tensor> {
+        let (rows, cols) = (sources[0].rows, sources[0].cols);
+        assert!(sources.iter().all(|x| (x.rows, x.cols) == (rows, cols)), "a mixture of equal shapes");
+        let (score, values) = (vector(score), sources.iter().map(|x| host(x)).collect::<Vec<_>>());
+        let mut out = tensor(rows, cols, vec![0.0; rows * cols]);
+        self.for_rows(&mut out, &|i, row| {
+            let place = i * cols..(i + 1) * cols;
+            let mut normed = vec![0.0; cols];
+            let mut shares: Vec<f32> = values
+                .iter()
+                .map(|values| {
+                    self.kernels.rms_norm(&values[place.clone()], score, eps, &mut normed);
+                    normed.iter().sum()
+                })
+                .collect();
+            self.kernels.softmax(&mut shares);
+            for (values, share) in values.iter().zip(shares) {
+                self.kernels.axpy(share, &values[place.clone()], row);
+            }
+        });
+        Ok(out)
     }
 
     fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()> {
@@ -358,10 +376,7 @@ impl Backend for Cpu {
         let unit = Unit {
             matrices: expert.matrices,
             biases: biases.as_ref().map(|all| all.each_ref().map(Vec::as_slice)),
-            join: match expert.gate {
-                Gate::Silu => Join::Silu,
-                Gate::Clamped { alpha, limit } => Join::Clamped { alpha, limit },
-            },
+            join: joined(expert.gate),
         };
         kernels::unit(&self.compute(), &rows, unit, &mut answers, &mut self.scratch());
         let parts = host_mut(parts);
@@ -395,6 +410,14 @@ fn rotate(part: &mut [f32], pairs: RopePairs, cos: &[f32], sin: &[f32]) {
         let (x, y) = (part[a], part[b]);
         part[a] = x * cos[i] - y * sin[i];
         part[b] = y * cos[i] + x * sin[i];
+    }
+}
+
+fn joined(gate: Gate) -> Join {
+    match gate {
+        Gate::Silu => Join::Silu,
+        Gate::Clamped { alpha, limit } => Join::Clamped { alpha, limit },
+        Gate::Soft { beta, linear } => Join::Soft { beta, linear },
     }
 }
 

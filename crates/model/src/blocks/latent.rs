@@ -1,7 +1,7 @@
 //! Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434, section 2.1), of all tokens or of those that an indexer
 //! chooses.
 
-use backend::{Backend, Form, Heads, LatentQuery, LatentUp, Span, Tensor, Weight};
+use backend::{Backend, Form, Heads, LatentQuery, LatentUp, Opening, Span, Tensor, Weight};
 use base::{LayerId, Result};
 use spec::Mla;
 
@@ -18,6 +18,8 @@ pub(crate) struct LatentAttention {
     pub(crate) latent_norm: Weight,
     pub(crate) latent_up: LatentUp,
     pub(crate) chooses: Chooses,
+    /// Gates of the answers, where they have some.
+    pub(crate) gate: Option<Weight>,
     pub(crate) out: Weight,
 }
 
@@ -68,6 +70,9 @@ impl LatentAttention {
                 Chooses::Indexer(_) | Chooses::Former => step.chosen[i].as_ref(),
             };
             backend.latent_attention(&LatentQuery { mla, up, form, q: &q, span, kv, chosen }, &mut out)?;
+        }
+        if let Some(gate) = &self.gate {
+            backend.gate(&mut out, &backend.matmul(x, gate)?, Opening::Sigmoid)?;
         }
         backend.matmul(&out, &self.out)
     }

@@ -22,12 +22,22 @@ pub(crate) struct Moe {
     pub(crate) biases: Option<[Weight; 3]>,
     /// What the shared experts' answer is scaled by the sigmoid of.
     pub(crate) shared_scale: Option<Weight>,
+    /// The width that routed experts work in, where it is not the model's.
+    pub(crate) latent: Option<Latent>,
     /// Gate, up and down of every routed expert, as the files spell them.
     pub(crate) matrices: [ExpertMatrix; 3],
     /// The rows of gate and up take turns in one piece.
     pub(crate) alternating: bool,
     /// What these are multiplied with, for each expert; empty when none is.
     pub(crate) factors: Vec<[f32; 3]>,
+}
+
+/// Projections to the width that routed experts work in, and from it, and the norm of what they answer together.
+pub(crate) struct Latent {
+    pub(crate) down: Weight,
+    pub(crate) norm: Weight,
+    pub(crate) up: Weight,
+    pub(crate) eps: f32,
 }
 
 /// The router of the next layer with experts, applied to the residual stream as it is before this layer has added to
@@ -89,6 +99,14 @@ impl Moe {
         if let Some(scale) = &self.shared_scale {
             backend.gate(&mut y, &backend.matmul(x, scale)?, Opening::Sigmoid)?;
         }
+        let narrow = match &self.latent {
+            Some(latent) => {
+                let project = &mut |x: &Tensor| backend.matmul(x, &latent.down);
+                Some(in_portions(x, latent.down.rows, backend, project)?)
+            }
+            None => None,
+        };
+        let x = narrow.as_ref().unwrap_or(x);
         let mut parts = backend.tensor(x.rows * routing.top_k, x.cols)?;
         while let Some(lease) = arrivals.next_ready()? {
             let _expert = timeline.during("expert", lease.expert.0);
@@ -106,7 +124,14 @@ impl Moe {
             done += 1;
             (step.progress)(f64::from(layer.0) + f64::from(done) / wanted.len() as f64);
         }
-        backend.combine(&mut y, &parts, &routing)?;
+        match &self.latent {
+            None => backend.combine(&mut y, &parts, &routing)?,
+            Some(latent) => {
+                let mut sum = backend.tensor(x.rows, x.cols)?;
+                backend.combine(&mut sum, &parts, &routing)?;
+                backend.add(&mut y, &latent.widen(&sum, backend)?)?;
+            }
+        }
         Ok(y)
     }
 
@@ -114,6 +139,15 @@ impl Moe {
         let cols = self.router.weight.rows;
         let logits = in_portions(x, cols, backend, &mut |x| self.router.forward(x, backend))?;
         backend.route(&logits, self.bias.as_ref(), &self.rule)
+    }
+}
+
+impl Latent {
+    /// `[tokens, latent]` to `[tokens, hidden]`.
+    fn widen(&self, x: &Tensor, backend: &dyn Backend) -> Result<Tensor> {
+        in_portions(x, self.up.rows, backend, &mut |x| {
+            backend.matmul(&backend.rms_norm(x, &self.norm, self.eps)?, &self.up)
+        })
     }
 }
 

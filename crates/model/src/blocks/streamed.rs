@@ -16,6 +16,8 @@ pub(crate) struct Streamed {
     pub(crate) matrices: [ExpertMatrix; 3],
     /// What these are multiplied with.
     pub(crate) factors: [f32; 3],
+    /// How gate and up meet.
+    pub(crate) gate: Gate,
 }
 
 impl Streamed {
@@ -34,7 +36,7 @@ impl Streamed {
         while let Some(lease) = arrivals.next_ready()? {
             let _expert = timeline.during("expert", 0);
             let matrices = spell(&self.matrices, false, self.factors, &lease)?;
-            let expert = Expert { id: lease.expert, matrices, gate: Gate::Silu, biases: None };
+            let expert = Expert { id: lease.expert, matrices, gate: self.gate, biases: None };
             for uses in uses.chunks(PORTION) {
                 go_on(cancel)?;
                 backend.expert(&mut out, x, uses, &expert)?;

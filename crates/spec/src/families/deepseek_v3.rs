@@ -8,7 +8,7 @@ use base::Result;
 use super::{Family, Shapes, grouped, layer_count, rotation, routing, tables};
 use crate::names::Table;
 use crate::{
-    Config, Ffn, GroupScore, LayerSpec, LayerWeight as W, Mixer, Mla, ModelSpec, Moe, Rope, RopePairs,
+    Config, Ffn, Gate, GroupScore, LayerSpec, LayerWeight as W, Mixer, Mla, ModelSpec, Moe, Rope, RopePairs,
     Router, Scope, Score, Skip, Slot, Stretch,
 };
 
@@ -28,11 +28,12 @@ pub const FAMILY: Family = Family {
         tables::GGUF_DENSE,
         tables::GGUF_EXPERTS,
     ],
-    skips: &[
-        Skip { prefix: "vision_tower.", reason: "vision" },
-        Skip { prefix: "mm_projector.", reason: "vision" },
-    ],
+    skips: SKIPS,
 };
+
+/// What producing text does not need of Kimi's models that can see.
+pub(super) const SKIPS: &[Skip] =
+    &[Skip { prefix: "vision_tower.", reason: "vision" }, Skip { prefix: "mm_projector.", reason: "vision" }];
 
 /// The published classes give the norms inside the low-rank projections this epsilon, whatever the configuration says.
 pub(super) const RANK_EPS: f32 = 1e-6;
@@ -60,6 +61,7 @@ pub(super) fn shape_of_config(config: &Config<'_>) -> Result<Shape> {
         nope: config.size("qk_nope_head_dim")?,
         rotated: config.size("qk_rope_head_dim")?,
         value: config.size("v_head_dim")?,
+        gate: false,
         rank_eps: RANK_EPS,
         scale: 0.0,
         scope: Scope::All,
@@ -175,6 +177,7 @@ pub(super) fn shape_of_gguf(config: &Config<'_>, shapes: Shapes<'_>, old: bool) 
         nope: nope.ok_or_else(|| config.err_expected(key, "more than rope.dimension_count"))?,
         rotated,
         value: config.size(value)?,
+        gate: false,
         rank_eps: RANK_EPS,
         scale: 0.0,
         scope: Scope::All,
@@ -232,7 +235,7 @@ impl Shape {
         let layer = |index: usize| LayerSpec {
             mixer: Mixer::Mla(Mla { scope: scope(index), ..self.mla.clone() }),
             ffn: match index < self.dense_layers {
-                true => Ffn::Dense { inner: self.dense_inner },
+                true => Ffn::Dense { inner: self.dense_inner, gate: Gate::Silu },
                 false => Ffn::Moe(self.moe.clone()),
             },
         };
@@ -246,6 +249,7 @@ impl Shape {
             context: self.context,
             tied_head: self.tied_head,
             mtp_layers: self.mtp_layers,
+            residuals: None,
             layers,
         };
         spec.checked()

@@ -5,7 +5,7 @@ use base::Result;
 use super::{Shapes, grouped, layer_count, rotation};
 use crate::names::Table;
 use crate::{
-    Config, DeltaNet, ExpertPart, Ffn, Gqa, HeadNorm, KeySharing, LayerSpec, LayerWeight as W, Mixer,
+    Config, DeltaNet, ExpertPart, Ffn, Gate, Gqa, HeadNorm, KeySharing, LayerSpec, LayerWeight as W, Mixer,
     ModelSpec, Moe, RopePairs, Skip, Slot,
 };
 
@@ -50,7 +50,7 @@ pub(super) fn read_config(outer: &Config<'_>, variant: &Variant) -> Result<Model
             let moe = grouped::experts_of_config(&config, keys, config.flag_or("norm_topk_prob", true)?)?;
             shared(moe, config.size("shared_expert_intermediate_size")?)
         }
-        false => Ffn::Dense { inner: config.size("intermediate_size")? },
+        false => Ffn::Dense { inner: config.size("intermediate_size")?, gate: Gate::Silu },
     };
     let count = layer_count(&config, "num_hidden_layers")?;
     let attends = match config.get("layer_types") {
@@ -93,7 +93,7 @@ pub(super) fn read_gguf(config: &Config<'_>, shapes: Shapes<'_>, variant: &Varia
             let moe = grouped::experts_of_gguf(config, config.flag_or("expert_weights_norm", true)?)?;
             shared(moe, config.size("expert_shared_feed_forward_length")?)
         }
-        false => Ffn::Dense { inner: config.size("feed_forward_length")? },
+        false => Ffn::Dense { inner: config.size("feed_forward_length")?, gate: Gate::Silu },
     };
     let blocks = layer_count(config, "block_count")?;
     let attends: Vec<bool> = match config.get("attention.recurrent_layers").and_then(|told| told.as_array()) {

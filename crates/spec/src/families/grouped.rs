@@ -3,7 +3,7 @@
 use base::Result;
 
 use super::{Shapes, layer_count, rotation};
-use crate::{Config, Ffn, Gqa, LayerSpec, Mixer, ModelSpec, Moe, RopePairs, Router, Score};
+use crate::{Config, Ffn, Gate, Gqa, LayerSpec, Mixer, ModelSpec, Moe, RopePairs, Router, Score};
 
 /// What `config.json` says of attention. Norms of queries and keys are the family's to add.
 pub(super) fn attention_of_config(config: &Config<'_>, pairs: RopePairs) -> Result<Gqa> {
@@ -87,6 +87,7 @@ pub(super) fn model_of_config(
         context: config.size("max_position_embeddings")?,
         tied_head: config.flag_or("tie_word_embeddings", false)?,
         mtp_layers: mtp_of_config(config)?,
+        residuals: None,
         layers: (0..layer_count(config, "num_hidden_layers")?).map(layer).collect(),
     }
     .checked()
@@ -110,6 +111,7 @@ pub(super) fn model_of_gguf(
         context: config.size("context_length")?,
         tied_head: shapes("output.weight").is_none(),
         mtp_layers,
+        residuals: None,
         layers: (0..layers).map(layer).collect(),
     }
     .checked()
@@ -131,7 +133,7 @@ pub(super) fn layers_of_gguf(config: &Config<'_>) -> Result<(usize, usize)> {
 
 /// A layer without experts.
 pub(super) fn dense(gqa: &Gqa, inner: usize) -> LayerSpec {
-    LayerSpec { mixer: Mixer::Gqa(gqa.clone()), ffn: Ffn::Dense { inner } }
+    LayerSpec { mixer: Mixer::Gqa(gqa.clone()), ffn: Ffn::Dense { inner, gate: Gate::Silu } }
 }
 
 /// A layer of experts.

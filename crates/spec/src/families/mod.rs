@@ -9,8 +9,10 @@ mod deepseek_v3;
 mod indexers;
 mod deepseek_v32;
 mod glm_moe_dsa;
+mod kimi;
 mod glm4_moe;
 mod gpt_oss;
+mod kimi_k3;
 mod kimi_linear;
 mod llama;
 mod minimax_m2;
@@ -69,6 +71,7 @@ pub const ALL: &[&Family] = &[
     &glm4_moe::FAMILY,
     &minimax_m2::FAMILY,
     &kimi_linear::FAMILY,
+    &kimi_k3::FAMILY,
 ];
 
 /// Bounded before anything is laid out layer by layer.

@@ -85,7 +85,13 @@ impl Call {
                 vec![parameters.open, close]
             }
             (Stage::Name, _) => vec![name_end, close],
-            (Stage::Between, Arguments::Parameters(parameters)) => vec![parameters.open, close],
+            (Stage::Between, Arguments::Parameters(parameters)) => {
+                let whole = parameters.whole.filter(|_| self.parameters == 0);
+                [parameters.open, close].into_iter().chain(whole.map(|(open, _)| open)).collect()
+            }
+            (Stage::Closing, Arguments::Parameters(parameters)) => {
+                [close].into_iter().chain(parameters.whole.map(|(_, end)| end)).collect()
+            }
             (Stage::Key(_), Arguments::Parameters(parameters)) => {
                 parameters.name_ends.iter().map(|(mark, _)| *mark).collect()
             }
@@ -141,7 +147,7 @@ impl Call {
         }
         let stage = std::mem::replace(&mut self.stage, Stage::Closing);
         let parameters = match self.frame.arguments {
-            Arguments::Parameters(parameters) => Some(parameters),
+            Arguments::Parameters(parameters) => Some(*parameters),
             _ => None,
         };
         match (stage, parameters) {
@@ -171,6 +177,11 @@ impl Call {
                 writer.end(&mut out);
                 events.arguments(&out);
                 self.stage = Stage::Between;
+                Outcome::Within
+            }
+            (Stage::Closing, Some(parameters))
+                if mark != self.frame.close && ends_whole(parameters, mark) =>
+            {
                 Outcome::Within
             }
             (Stage::Closing, _) => Outcome::Over,
@@ -261,15 +272,7 @@ impl Call {
     /// The name is whole.
     fn named(&mut self, mark: &str, parameters: Option<Parameters>, events: &mut Events) -> Outcome {
         let name = self.name.trim();
-        let (plain, id) = match name.rsplit_once(':') {
-            // Kimi: `functions.NAME:3`.
-            Some((plain, number))
-                if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) =>
-            {
-                (plain.strip_prefix("functions.").unwrap_or(plain), Some(name))
-            }
-            _ => (name, None),
-        };
+        let (plain, id) = self.frame.number.and_then(|number| number.split(name)).unwrap_or((name, None));
         if !is_name(plain) {
             return self.astray(events);
         }
@@ -292,6 +295,10 @@ impl Call {
             self.stage = Stage::Key(String::new());
             return Outcome::Within;
         }
+        if parameters.whole.is_some_and(|(open, _)| mark == open) {
+            self.stage = Stage::Json(JsonScan::new());
+            return Outcome::Within;
+        }
         events.arguments(if self.parameters == 0 { "{}" } else { "}" });
         self.end(true, events);
         Outcome::Over
@@ -312,6 +319,8 @@ impl Call {
         tools: &[Value],
         events: &mut Events,
     ) {
+        let plain = parameters.entities.then(|| key.replace("&quot;", "\"").replace("&amp;", "&"));
+        let key = plain.as_deref().unwrap_or(key);
         let before = if self.parameters == 0 { "{" } else { ", " };
         events.arguments(&format!("{before}\"{}\": ", escaped(key)));
         self.parameters += 1;
@@ -332,4 +341,9 @@ impl Call {
         }
         Outcome::Astray(if self.begun { String::new() } else { std::mem::take(&mut self.raw) })
     }
+}
+
+/// Whether `mark` ends arguments that are one object.
+fn ends_whole(parameters: Parameters, mark: &str) -> bool {
+    parameters.whole.is_some_and(|(_, end)| mark == end)
 }

@@ -1,6 +1,6 @@
 //! The syntaxes there are, and which template uses which.
 
-use super::syntax::{AnswerSyntax, Arguments, Calls, Frame, Parameters, Reasoning, Written};
+use super::syntax::{AnswerSyntax, Arguments, Around, Calls, Frame, Number, Parameters, Reasoning, Written};
 use crate::chat::ChatTemplate;
 
 const THINK: Option<Reasoning> = Some(Reasoning { open: "<think>", close: "</think>" });
@@ -9,6 +9,7 @@ const THINK: Option<Reasoning> = Some(Reasoning { open: "<think>", close: "</thi
 const HERMES: AnswerSyntax = AnswerSyntax {
     name: "hermes",
     reasoning: THINK,
+    around: None,
     calls: Calls::Framed(Frame { open: "<tool_call>", close: "</tool_call>", ..Frame::OBJECT }),
 };
 
@@ -16,17 +17,18 @@ const HERMES: AnswerSyntax = AnswerSyntax {
 const QWEN3_CODER: AnswerSyntax = AnswerSyntax {
     name: "qwen3-coder",
     reasoning: THINK,
+    around: None,
     calls: Calls::Framed(Frame {
         section: Some(("<tool_call>", "</tool_call>")),
         open: "<function=",
         close: "</function>",
         name_end: ">",
-        arguments: Arguments::Parameters(Parameters {
+        arguments: Arguments::Parameters(&Parameters {
             open: "<parameter=",
             name_ends: &[(">", Written::BySchema)],
-            value_open: "",
             close: "</parameter>",
             on_lines: true,
+            ..Parameters::BARE
         }),
         ..Frame::OBJECT
     }),
@@ -35,13 +37,48 @@ const QWEN3_CODER: AnswerSyntax = AnswerSyntax {
 const KIMI_K2: AnswerSyntax = AnswerSyntax {
     name: "kimi-k2",
     reasoning: THINK,
+    around: None,
     calls: Calls::Framed(Frame {
         section: Some(("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>")),
         open: "<|tool_call_begin|>",
         close: "<|tool_call_end|>",
         name_end: "<|tool_call_argument_begin|>",
-        numbered: true,
+        number: Some(Number { before: "functions.", between: ":", is_id: true }),
         arguments: Arguments::Json,
+        ..Frame::OBJECT
+    }),
+};
+
+/// Kimi K3: everything is an element, whose tags are control tokens around its name.
+const KIMI_K3: AnswerSyntax = AnswerSyntax {
+    name: "kimi-k3",
+    reasoning: Some(Reasoning { open: "<|open|>think<|sep|>", close: "<|close|>think<|sep|>" }),
+    around: Some(Around {
+        open: "<|open|>response<|sep|>",
+        close: "<|close|>response<|sep|>",
+        end: "<|close|>message<|sep|>",
+    }),
+    calls: Calls::Framed(Frame {
+        section: Some(("<|open|>tools<|sep|>", "<|close|>tools<|sep|>")),
+        open: "<|open|>call tool=\"",
+        close: "<|close|>call<|sep|>",
+        name_end: "\"<|sep|>",
+        number: Some(Number { before: "", between: "\" index=\"", is_id: false }),
+        arguments: Arguments::Parameters(&Parameters {
+            open: "<|open|>argument key=\"",
+            name_ends: &[
+                ("\" type=\"string\"<|sep|>", Written::Text),
+                ("\" type=\"number\"<|sep|>", Written::Json),
+                ("\" type=\"boolean\"<|sep|>", Written::Json),
+                ("\" type=\"null\"<|sep|>", Written::Json),
+                ("\" type=\"object\"<|sep|>", Written::Json),
+                ("\" type=\"array\"<|sep|>", Written::Json),
+            ],
+            close: "<|close|>argument<|sep|>",
+            entities: true,
+            whole: Some(("<|open|>json type=\"object\"<|sep|>", "<|close|>json<|sep|>")),
+            ..Parameters::BARE
+        }),
         ..Frame::OBJECT
     }),
 };
@@ -52,6 +89,7 @@ const DEEPSEEK_SECTION: Option<(&str, &str)> = Some(("<｜tool▁calls▁begin�
 const DEEPSEEK_V3: AnswerSyntax = AnswerSyntax {
     name: "deepseek-v3",
     reasoning: THINK,
+    around: None,
     calls: Calls::Framed(Frame {
         section: DEEPSEEK_SECTION,
         open: "<｜tool▁call▁begin｜>",
@@ -67,6 +105,7 @@ const DEEPSEEK_V3: AnswerSyntax = AnswerSyntax {
 const DEEPSEEK_V31: AnswerSyntax = AnswerSyntax {
     name: "deepseek-v3.1",
     reasoning: THINK,
+    around: None,
     calls: Calls::Framed(Frame {
         section: DEEPSEEK_SECTION,
         open: "<｜tool▁call▁begin｜>",
@@ -82,22 +121,22 @@ const DSML_CALL: Frame = Frame {
     open: "<｜DSML｜invoke name=\"",
     close: "</｜DSML｜invoke>",
     name_end: "\">",
-    arguments: Arguments::Parameters(Parameters {
+    arguments: Arguments::Parameters(&Parameters {
         open: "<｜DSML｜parameter name=\"",
         name_ends: &[("\" string=\"true\">", Written::Text), ("\" string=\"false\">", Written::Json)],
-        value_open: "",
         close: "</｜DSML｜parameter>",
-        on_lines: false,
+        ..Parameters::BARE
     }),
     ..Frame::OBJECT
 };
 
 const DEEPSEEK_V32: AnswerSyntax =
-    AnswerSyntax { name: "deepseek-v3.2", reasoning: THINK, calls: Calls::Framed(DSML_CALL) };
+    AnswerSyntax { name: "deepseek-v3.2", reasoning: THINK, around: None, calls: Calls::Framed(DSML_CALL) };
 
 const DEEPSEEK_V4: AnswerSyntax = AnswerSyntax {
     name: "deepseek-v4",
     reasoning: THINK,
+    around: None,
     calls: Calls::Framed(Frame {
         section: Some(("<｜DSML｜tool_calls>", "</｜DSML｜tool_calls>")),
         ..DSML_CALL
@@ -108,15 +147,16 @@ const DEEPSEEK_V4: AnswerSyntax = AnswerSyntax {
 const GLM: AnswerSyntax = AnswerSyntax {
     name: "glm",
     reasoning: THINK,
+    around: None,
     calls: Calls::Framed(Frame {
         open: "<tool_call>",
         close: "</tool_call>",
-        arguments: Arguments::Parameters(Parameters {
+        arguments: Arguments::Parameters(&Parameters {
             open: "<arg_key>",
             name_ends: &[("</arg_key>", Written::BySchema)],
             value_open: "<arg_value>",
             close: "</arg_value>",
-            on_lines: false,
+            ..Parameters::BARE
         }),
         ..Frame::OBJECT
     }),
@@ -125,28 +165,30 @@ const GLM: AnswerSyntax = AnswerSyntax {
 const MINIMAX_M2: AnswerSyntax = AnswerSyntax {
     name: "minimax-m2",
     reasoning: THINK,
+    around: None,
     calls: Calls::Framed(Frame {
         section: Some(("<minimax:tool_call>", "</minimax:tool_call>")),
         open: "<invoke name=\"",
         close: "</invoke>",
         name_end: "\">",
-        arguments: Arguments::Parameters(Parameters {
+        arguments: Arguments::Parameters(&Parameters {
             open: "<parameter name=\"",
             name_ends: &[("\">", Written::BySchema)],
-            value_open: "",
             close: "</parameter>",
-            on_lines: false,
+            ..Parameters::BARE
         }),
         ..Frame::OBJECT
     }),
 };
 
 /// gpt-oss.
-const HARMONY: AnswerSyntax = AnswerSyntax { name: "harmony", reasoning: None, calls: Calls::Channels };
+const HARMONY: AnswerSyntax =
+    AnswerSyntax { name: "harmony", reasoning: None, around: None, calls: Calls::Channels };
 
 const LLAMA3: AnswerSyntax = AnswerSyntax {
     name: "llama3",
     reasoning: None,
+    around: None,
     calls: Calls::Objects { mark: "<|python_tag|>", bare: true },
 };
 
@@ -156,6 +198,7 @@ const BRACKET_THINK: Option<Reasoning> = Some(Reasoning { open: "[THINK]", close
 const MISTRAL: AnswerSyntax = AnswerSyntax {
     name: "mistral",
     reasoning: BRACKET_THINK,
+    around: None,
     calls: Calls::Objects { mark: "[TOOL_CALLS]", bare: false },
 };
 
@@ -163,6 +206,7 @@ const MISTRAL: AnswerSyntax = AnswerSyntax {
 const MISTRAL_ARGS: AnswerSyntax = AnswerSyntax {
     name: "mistral-args",
     reasoning: BRACKET_THINK,
+    around: None,
     calls: Calls::Framed(Frame {
         open: "[TOOL_CALLS]",
         name_end: "[ARGS]",
@@ -172,12 +216,14 @@ const MISTRAL_ARGS: AnswerSyntax = AnswerSyntax {
 };
 
 /// Reasoning between tags, and no tools.
-const REASONING_ONLY: AnswerSyntax = AnswerSyntax { name: "reasoning", reasoning: THINK, calls: Calls::None };
+const REASONING_ONLY: AnswerSyntax =
+    AnswerSyntax { name: "reasoning", reasoning: THINK, around: None, calls: Calls::None };
 
 /// All of them with what a template or a vocabulary must hold for each, the first that fits first.
 const DETECTED: &[(&[&str], AnswerSyntax)] = &[
     (&["<|channel|>", "<|message|>"], HARMONY),
     (&["<|tool_calls_section_begin|>"], KIMI_K2),
+    (&["<|open|>", "<|close|>", "<|sep|>"], KIMI_K3),
     (&["｜DSML｜", "tool_calls>"], DEEPSEEK_V4),
     (&["｜DSML｜"], DEEPSEEK_V32),
     (&["<｜tool▁calls▁begin｜>", "```json"], DEEPSEEK_V3),

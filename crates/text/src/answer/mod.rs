@@ -21,4 +21,4 @@ pub use parser::AnswerParser;
 pub use reader::{AnswerOptions, AnswerReader};
 pub use schema::function_schema;
 pub use stops::StopStrings;
-pub use syntax::{AnswerSyntax, Arguments, Calls, Frame, Parameters, Reasoning, Written};
+pub use syntax::{AnswerSyntax, Arguments, Around, Calls, Frame, Number, Parameters, Reasoning, Written};

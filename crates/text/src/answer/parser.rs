@@ -10,7 +10,7 @@ use super::call::{Call, Outcome};
 use super::event::{AnswerEvent, Events};
 use super::harmony::{MAX_HEADER_BYTES, Message};
 use super::lexer::{Lexeme, Lexer};
-use super::syntax::{AnswerSyntax, CHANNEL, CHANNEL_MARKS, Calls, Frame, MESSAGE};
+use super::syntax::{AnswerSyntax, Around, CHANNEL, CHANNEL_MARKS, Calls, Frame, MESSAGE};
 use crate::tokenizer::Tokenizer;
 
 /// Takes one answer apart.
@@ -151,7 +151,8 @@ impl AnswerParser {
             State::Content => {
                 let think = self.syntax.reasoning.map(|reasoning| reasoning.open);
                 let think = think.filter(|mark| self.text.first || self.exact.contains(mark));
-                think.into_iter().chain(opens).collect()
+                let around = self.syntax.around.iter().flat_map(Around::marks);
+                think.into_iter().chain(opens).chain(around).collect()
             }
             State::Reasoning => {
                 let close = self.syntax.reasoning.map(|reasoning| reasoning.close);
@@ -267,6 +268,7 @@ impl AnswerParser {
         self.state = match self.syntax.calls {
             _ if reasoning.is_some_and(|reasoning| mark == reasoning.open) => State::Reasoning,
             _ if reasoning.is_some_and(|reasoning| mark == reasoning.close) => State::Content,
+            _ if self.syntax.around.is_some_and(|around| around.marks().contains(&mark)) => State::Content,
             Calls::Framed(frame) if frame.section.is_none() => State::Call(Box::new(Call::new(frame, mark))),
             _ => State::Section { raw: mark.to_owned(), any: false },
         };

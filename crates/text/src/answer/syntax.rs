@@ -1,6 +1,6 @@
 //! How a family of models writes an answer: declarations, and finding the one a model's template uses.
 
-use crate::chat::{Part, Rendered};
+use crate::chat::Rendered;
 
 /// One way to write reasoning and calls of tools.
 ///
@@ -12,8 +12,21 @@ pub struct AnswerSyntax {
     pub name: &'static str,
     /// How reasoning is kept apart, if it is.
     pub reasoning: Option<Reasoning>,
+    /// Marks around content, if there are any: they mean nothing and are left out.
+    pub around: Option<Around>,
     /// How tools are called.
     pub calls: Calls,
+}
+
+/// The marks around content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Around {
+    /// Before it. Some templates write it themselves, at the end of the prompt.
+    pub open: &'static str,
+    /// After it.
+    pub close: &'static str,
+    /// After content and calls.
+    pub end: &'static str,
 }
 
 /// The marks around reasoning.
@@ -57,12 +70,23 @@ pub struct Frame {
     pub kind: Option<(&'static str, &'static str)>,
     /// After the name; empty where the first parameter follows at once.
     pub name_end: &'static str,
-    /// Whether the name is written with the number of the call: `functions.NAME:3`.
-    pub numbered: bool,
+    /// How the name is written with the number of the call, if it is.
+    pub number: Option<Number>,
     /// What follows the name.
     pub arguments: Arguments,
     /// What the family writes between arguments that are JSON and `close`.
     pub arguments_end: &'static str,
+}
+
+/// A name with the number of its call: `functions.NAME:3`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Number {
+    /// Before the name.
+    pub before: &'static str,
+    /// Between the name and the number.
+    pub between: &'static str,
+    /// Whether all of it is what results are given back by.
+    pub is_id: bool,
 }
 
 /// How arguments are written.
@@ -73,7 +97,7 @@ pub enum Arguments {
     /// A JSON object around name and arguments: `{"name": "f", "arguments": {}}`. `name_end` is not looked at.
     Envelope,
     /// One after the other, between marks.
-    Parameters(Parameters),
+    Parameters(&'static Parameters),
 }
 
 /// The marks around a parameter.
@@ -89,6 +113,23 @@ pub struct Parameters {
     pub close: &'static str,
     /// Whether a value has lines of its own: one line break before and one after it are no part of it.
     pub on_lines: bool,
+    /// Whether `"` and `&` in a name are written as entities.
+    pub entities: bool,
+    /// Around arguments that are written as one JSON object instead, if they may be.
+    pub whole: Option<(&'static str, &'static str)>,
+}
+
+impl Parameters {
+    /// No marks.
+    pub const BARE: Self = Self {
+        open: "",
+        name_ends: &[],
+        value_open: "",
+        close: "",
+        on_lines: false,
+        entities: false,
+        whole: None,
+    };
 }
 
 /// How a value is written.
@@ -118,26 +159,51 @@ impl Frame {
         close: "",
         kind: None,
         name_end: "",
-        numbered: false,
+        number: None,
         arguments: Arguments::Envelope,
         arguments_end: "",
     };
 }
 
+impl Around {
+    /// All three.
+    pub(super) fn marks(&self) -> [&'static str; 3] {
+        [self.open, self.close, self.end]
+    }
+}
+
+impl Number {
+    /// The name in what is written for it, and what results are given back by if that is told; `None` when it is not
+    /// written so.
+    pub(super) fn split<'a>(&self, written: &'a str) -> Option<(&'a str, Option<&'a str>)> {
+        let (name, number) = written.rsplit_once(self.between)?;
+        let counts = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        counts.then(|| (name.strip_prefix(self.before).unwrap_or(name), self.is_id.then_some(written)))
+    }
+}
+
 impl AnswerSyntax {
     /// An answer that is all content.
-    pub const PLAIN: Self = Self { name: "plain", reasoning: None, calls: Calls::None };
+    pub const PLAIN: Self = Self { name: "plain", reasoning: None, around: None, calls: Calls::None };
 
     /// Whether a prompt ends within reasoning, because the template has opened it for the model.
     pub fn opens_reasoning(&self, prompt: &Rendered) -> bool {
         let Some(reasoning) = self.reasoning else { return false };
-        let mut parts = prompt.parts.iter().rev().map(Part::text).filter(|text| !text.trim().is_empty());
-        parts.next().is_some_and(|last| last.trim_end().ends_with(reasoning.open))
+        // A mark may be several control tokens with text between.
+        let mut end = String::new();
+        for part in prompt.parts.iter().rev() {
+            end.insert_str(0, part.text());
+            if end.trim_end().len() >= reasoning.open.len() {
+                break;
+            }
+        }
+        end.trim_end().ends_with(reasoning.open)
     }
 
     /// All marks of this syntax.
     pub(super) fn marks(&self) -> Vec<&'static str> {
         let mut marks: Vec<&'static str> = self.reasoning.iter().flat_map(|r| [r.open, r.close]).collect();
+        marks.extend(self.around.iter().flat_map(Around::marks));
         match &self.calls {
             Calls::None => {}
             Calls::Objects { mark, .. } => marks.push(mark),
@@ -148,6 +214,7 @@ impl AnswerSyntax {
                 marks.extend(frame.kind.map(|(_, end)| end));
                 if let Arguments::Parameters(parameters) = &frame.arguments {
                     marks.extend([parameters.open, parameters.value_open, parameters.close]);
+                    marks.extend(parameters.whole.iter().flat_map(|(open, close)| [open, close]));
                     marks.extend(parameters.name_ends.iter().map(|(mark, _)| *mark));
                 }
             }

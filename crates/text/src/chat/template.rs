@@ -173,17 +173,24 @@ pub(crate) fn turn_ends(checkpoint: &Checkpoint, tokenizer: &Tokenizer) -> Vec<T
     let ask = Message::user("?");
     let last = [ask.clone(), Message::assistant(ANSWER)];
     let inner = [ask.clone(), Message::assistant(ANSWER), ask];
-    // Some templates end the last answer in another way than earlier ones, and the last is what is generated. Others
-    // end an answer only by beginning the next turn.
-    let end = [&last[..], &inner].into_iter().find_map(|messages| {
+    let after = |messages: &[Message]| -> Option<Vec<TokenId>> {
         let parts = template.render(messages, &options).ok()?.parts;
         let answer =
             parts.iter().position(|part| matches!(part, Part::Text(text) if text.contains(ANSWER)))?;
-        parts[answer..].iter().find_map(|part| match part {
+        let controls = parts[answer..].iter().filter_map(|part| match part {
             Part::Control { id, .. } => Some(*id),
             Part::Text(_) => None,
-        })
-    });
+        });
+        Some(controls.collect())
+    };
+    // An answer ends once. What stands there twice are the tags of elements that end with it, as Kimi K3 writes them.
+    let once = |controls: Vec<TokenId>| {
+        let count = |id: &TokenId| controls.iter().filter(|other| *other == id).count();
+        controls.iter().copied().find(|id| count(id) == 1)
+    };
+    // Some templates end the last answer in another way than earlier ones, and the last is what is generated. Others
+    // end an answer only by beginning the next turn.
+    let end = after(&last).and_then(once).or_else(|| after(&inner)?.first().copied());
     let calls = CALL_ENDS.iter().filter(|(answer, _)| end.is_some() && tokenizer.id_of(answer) == end);
     let calls: Vec<TokenId> = calls.filter_map(|(_, call)| tokenizer.id_of(call)).collect();
     end.into_iter().chain(calls).collect()

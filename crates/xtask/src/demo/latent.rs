@@ -123,7 +123,7 @@ pub(super) fn describe(out: &mut Metadata, spec: &ModelSpec) -> Result<()> {
     }
     for layer in &spec.layers {
         match &layer.ffn {
-            Ffn::Dense { inner } => set("feed_forward_length", count(*inner)),
+            Ffn::Dense { inner, .. } => set("feed_forward_length", count(*inner)),
             Ffn::Moe(moe) => {
                 set("expert_count", count(moe.experts));
                 set("expert_used_count", count(moe.router.top_k));

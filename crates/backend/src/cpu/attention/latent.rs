@@ -96,6 +96,7 @@ mod tests {
             nope,
             rotated,
             value,
+            gate: false,
             rank_eps: 1e-6,
             scale: 0.3,
             scope: Scope::All,
