@@ -1,5 +1,5 @@
 """Every family again, with weights and shapes that no fixture has: makes tiny models from a seed, in each layout they are
-published in, and holds `tidemill logits` against transformers.
+published in, and holds `tidemill logits` against transformers; Kimi K3, which that does not know, against numpy in f64.
 
     python families.py TIDEMILL SEED [--llama-cpp DIR] [--only NAME ...]
 
@@ -21,9 +21,12 @@ import torch
 import delta
 import grouped
 import grouped_models
+import kimi
+import kimi_k3
 import models
 import nvfp4
 import score
+import sparse
 import to_gguf
 import wrap
 from make_fixtures import prompt
@@ -35,7 +38,8 @@ BOUND = 1e-4
 # A choice of expert is not close that is no closer than this; and how far transformers may lie from itself.
 FAR, STRAY = 2e-5, 4e-6
 
-MODELS = ({f"deepseek_v3/{name}": tiny for name, tiny in models.MODELS.items()} | grouped_models.MODELS | delta.MODELS)
+MODELS = ({f"deepseek_v3/{name}": tiny for name, tiny in models.MODELS.items()} | sparse.MODELS | grouped_models.MODELS
+          | delta.MODELS | kimi.MODELS | {"kimi_k3/plain": Tiny(kimi_k3.PLAIN)})
 # In what else a model is published, beside the type of its weights.
 SCHEMES = {
     "deepseek_v3/kimi": ["int4", "nvfp4", "nvfp4_compressed"], "deepseek_v3/grouped": ["fp8"], "qwen3_moe/plain": ["fp8"],
@@ -65,6 +69,12 @@ def other_shapes(tiny: Tiny, chance: random.Random) -> Tiny:
                        qk_rope_head_dim=chance.choice([8, 16, 32]), v_head_dim=chance.choice([16, 32, 48]))
         if config.get("q_lora_rank"):
             config["q_lora_rank"] = chance.choice([32, 64, 96])
+    if "index_head_dim" in config:
+        config |= dict(index_head_dim=chance.choice([32, 48]), index_topk=chance.randrange(20, 50))
+    if "linear_attn_config" in config:
+        config["linear_attn_config"] = config["linear_attn_config"] | dict(
+            num_heads=config["num_attention_heads"], head_dim=chance.choice([16, 24, 32]),
+            short_conv_kernel_size=chance.choice([3, 4]))
     if linear:
         keys = chance.choice([1, 2, 3])
         config |= dict(linear_num_key_heads=keys, linear_num_value_heads=keys * chance.choice([1, 2, 3]),
@@ -77,10 +87,13 @@ def other_shapes(tiny: Tiny, chance: random.Random) -> Tiny:
     for count in ("n_routed_experts", "num_local_experts", "num_experts"):
         if count in config:
             config[count] = config.get("n_group", 1) * chance.randrange(4, 7) + (config.get("n_group", 1) == 1) * 3
-            config["num_experts_per_tok"] = chance.randrange(2, 5)
+            chosen = "num_experts_per_token" if "num_experts_per_token" in config else "num_experts_per_tok"
+            config[chosen] = chance.randrange(2, 5)
     for same in ("experts_per_token", "num_nextn_predict_layers"):
         if same in config:
             config[same] = config["num_experts_per_tok"] if same == "experts_per_token" else 0
+    if config.get("routed_expert_hidden_size"):
+        config |= dict(routed_expert_hidden_size=chance.choice([32, 64, 128]), attn_res_block_size=chance.randrange(1, 5))
     if config.get("sliding_window"):
         config["sliding_window"] = chance.randrange(5, 40)
     return replace(tiny, config=config, tokens=chance.randrange(70, 170), hidden=[],
@@ -90,7 +103,11 @@ def other_shapes(tiny: Tiny, chance: random.Random) -> Tiny:
 def settle(tiny: Tiny, scheme: str, seed: int) -> tuple[dict, dict, dict]:
     """What to store, what it decodes to, and the oracle of that: of the first weights with no close choice on which
     transformers agrees with itself, prompt and token by token; or of those that come nearest to it."""
+    if tiny.config["model_type"] == "kimi_linear":
+        renamed = {name: tiny.config[published] for published, name in kimi.RENAMED.items()}
+        tiny = replace(tiny, config=tiny.config | renamed)
     by = score.score if "n_group" in tiny.config else grouped.score
+    top_k = tiny.config.get("index_topk", 0)
     most, found = 0.0, None
     for attempt in range(seed * 1000, seed * 1000 + 24):
         weights = draw(tiny, attempt)
@@ -100,11 +117,13 @@ def settle(tiny: Tiny, scheme: str, seed: int) -> tuple[dict, dict, dict]:
         else:
             stored, exact = quantise(weights, scheme)
         try:
-            oracle, report = by(tiny, exact, prompt(tiny, attempt))
+            with sparse.WatchedChoices(top_k) as gaps:
+                oracle, report = by(tiny, exact, prompt(tiny, attempt))
         except AssertionError as strays:
             print(strays, file=sys.stderr)
             continue
         margin = min(report["routing_margin"], report["greedy_margin"] / 10, FAR)
+        margin = min([margin, *(gap * FAR / sparse.INDEX_MARGIN for gap in gaps)])
         worth = margin / max(report["decode_error"], STRAY)
         if worth > most:
             most, found = worth, (stored, exact, oracle)
@@ -148,9 +167,25 @@ def shape(tiny: Tiny) -> str:
     return f"{config['hidden_size']} | {heads} | {experts} | {tiny.tokens}"
 
 
+def third(tiny: Tiny, seed: int, llama_cpp: str | None, folder: str):
+    """Kimi K3, in the one layout it is published in."""
+    tiny = other_shapes(tiny, random.Random(f"{seed} kimi_k3"))
+    stored, oracle, _ = kimi_k3.settle(tiny.config, tiny.tokens, range(seed * 1000, seed * 1000 + 48))
+    wrap.save_configs(folder, kimi_k3.outer(tiny.config))
+    wrap.save_shard(os.path.join(folder, "model.safetensors"), stored)
+    yield tiny, "MXFP4", folder, oracle
+    if llama_cpp:
+        path = os.path.join(folder, "model.gguf")
+        to_gguf.convert(llama_cpp, folder, path, torch.bfloat16)
+        yield tiny, "GGUF of MXFP4", path, oracle
+
+
 def rows(name: str, seed: int, llama_cpp: str | None, work: str):
     """A row for each layout of one model: its name, where it lies, and its oracle."""
     base = MODELS[name]
+    if name == "kimi_k3/plain":
+        yield from third(base, seed, llama_cpp, os.path.join(work, "kimi_k3"))
+        return
     for number, scheme in enumerate([base.scheme, *SCHEMES.get(name, [])]):
         tiny = replace(other_shapes(base, random.Random(f"{seed} {name} {number}")), scheme=scheme)
         stored, exact, oracle = settle(tiny, scheme, seed)
