@@ -38,7 +38,7 @@ pub fn serve(args: &ServeArgs) -> Result<()> {
     };
     let mut engine_options = args.engine.options();
     engine_options.sequences = usize::from(args.parallel);
-    engine_options.beside = options.limits.memory_bytes();
+    engine_options.beside = options.limits.memory_bytes(opened.manifest.spec.vocab);
     let plan = plan(&opened, &mut engine_options)?;
     let engine = models::load(opened, plan, &engine_options, quiet)?;
 

@@ -1,6 +1,6 @@
 //! The tokens of one model, and the shapes its answers can be held to.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base::{Error, Result};
 use llguidance::api::TopLevelGrammar;
@@ -10,7 +10,7 @@ use text::{AnswerSyntax, Tokenizer};
 use tidemill::Constraint;
 use toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie};
 
-use crate::limits::{STACK_BYTES, check_schema, check_text, parser_limits};
+use crate::limits::{LEXER_BYTES, STACK_BYTES, check_schema, check_text, parser_limits};
 use crate::shape::Shape;
 use crate::{answers, lark};
 
@@ -23,6 +23,8 @@ const MAX_REASON: usize = 300;
 pub struct Grammars {
     factory: ParserFactory,
     tokenizer: Arc<Tokenizer>,
+    /// Held while a grammar is compiled: what that takes is taken once.
+    compiling: Mutex<()>,
 }
 
 impl Grammars {
@@ -33,7 +35,7 @@ impl Grammars {
             .map_err(|error| err_refused("tokens of the model", &error.to_string()))?;
         factory.quiet();
         *factory.limits_mut() = parser_limits();
-        Ok(Self { factory, tokenizer })
+        Ok(Self { factory, tokenizer, compiling: Mutex::default() })
     }
 
     /// The tokenizer it was made over.
@@ -83,10 +85,15 @@ impl Grammars {
         self.compile(what, TopLevelGrammar::from_lark(rules))
     }
 
-    /// On a thread with a stack that no accepted grammar exceeds.
+    /// One after another, on a thread with a stack that no accepted grammar exceeds.
     fn compile(&self, what: &str, grammar: TopLevelGrammar) -> Result<Box<dyn Constraint>> {
-        let compile = || Matcher::new(self.factory.create_parser(grammar));
-        let matcher = std::thread::scope(|scope| {
+        let _alone = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        let compile = || {
+            let parser = self.factory.create_parser(grammar);
+            let bytes = parser.as_ref().map_or(0, |parser| parser.parser.lexer_stats().num_bytes as u64);
+            (Matcher::new(parser), bytes)
+        };
+        let (matcher, bytes) = std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("grammar".into()).stack_size(STACK_BYTES);
             let thread = thread
                 .spawn_scoped(scope, compile)
@@ -95,6 +102,7 @@ impl Grammars {
         })?;
         match matcher.get_error() {
             Some(reason) => Err(err_refused(what, &reason)),
+            None if bytes > LEXER_BYTES => Err(err_refused(what, "it takes too much memory")),
             None => Ok(Box::new(Shape::new(matcher, self.tokenizer.vocab_size()))),
         }
     }

@@ -15,4 +15,5 @@ mod grammars;
 mod tools;
 
 pub use grammars::Grammars;
+pub use limits::{LEXER_BYTES, tree_bytes};
 pub use tools::ToolChoice;

@@ -4,16 +4,20 @@ use base::{Error, Result, TokenId};
 use llguidance::Matcher;
 use tidemill::Constraint;
 
+use crate::limits::LEXER_FUEL;
+
 /// A compiled grammar and how far it was followed.
 pub(crate) struct Shape {
     matcher: Matcher,
     /// How many tokens the model has; the engine's own token for the end comes after them.
     tokens: usize,
+    /// What masks have cost the lexer, in its own units; it keeps what it has met.
+    fuel: u64,
 }
 
 impl Shape {
     pub fn new(matcher: Matcher, tokens: usize) -> Self {
-        Self { matcher, tokens }
+        Self { matcher, tokens, fuel: 0 }
     }
 }
 
@@ -24,6 +28,10 @@ impl Constraint for Shape {
             return Ok(());
         }
         let allowed = self.matcher.compute_mask().map_err(|error| err_limits(&error.to_string()))?;
+        self.fuel += self.matcher.last_step_stats().map_or(0, |stats| stats.lexer_cost);
+        if self.fuel > LEXER_FUEL {
+            return Err(err_limits("it takes too much memory"));
+        }
         let words = allowed.as_slice();
         for (logits, word) in logits.chunks_mut(32).zip(words.iter().copied().chain(std::iter::repeat(0))) {
             for (bit, logit) in logits.iter_mut().enumerate() {
@@ -47,7 +55,7 @@ impl Constraint for Shape {
     }
 
     fn fork(&self) -> Box<dyn Constraint> {
-        Box::new(Self { matcher: self.matcher.deep_clone(), tokens: self.tokens })
+        Box::new(Self { matcher: self.matcher.deep_clone(), tokens: self.tokens, fuel: self.fuel })
     }
 }
 

@@ -256,6 +256,10 @@ fn hostile_shapes_end_with_an_error_or_within_their_limits() {
     let nested =
         |depth: usize| (0..depth).fold(json!({"type": "string"}), |inner, _| json!({"items": inner}));
     let wide: Vec<String> = (0..60_000).map(|at| at.to_string()).collect();
+    let dividing: serde_json::Map<String, Value> = (0..200)
+        .map(|at| (format!("p{at}"), json!({"type": "number", "multipleOf": 99.7 + f64::from(at)})))
+        .collect();
+    let dividing = json!({"type": "object", "properties": dividing, "additionalProperties": false});
     let refused = [
         grammars.json_schema(&nested(100)),
         grammars.json_schema(&json!({"enum": wide})),
@@ -265,6 +269,7 @@ fn hostile_shapes_end_with_an_error_or_within_their_limits() {
         grammars.json_schema(&json!({"type": "nonsense"})),
         grammars.json_schema(&json!({"type": "string", "format": "unheard-of"})),
         grammars.json_schema(&json!(false)),
+        grammars.json_schema(&json!({"type": "array", "items": dividing})),
         grammars.regex(&"a".repeat(200 << 10)),
         grammars.regex("[a"),
         grammars.lark("start: nothing"),

@@ -26,10 +26,10 @@ def schema_format(schema):
 class Server:
     """`tidemill serve` at a free port, with prompts kept in a folder of its own unless one is named."""
 
-    def __init__(self, *arguments, model="demo", prompts=None):
+    def __init__(self, *arguments, model="demo", prompts=None, memory="256MiB"):
         self.folder = tempfile.TemporaryDirectory()
         self.prompts = prompts or self.folder.name
-        command = [os.environ["TIDEMILL"], "serve", model, "--port", "0", "--memory", "256MiB", "--greedy"]
+        command = [os.environ["TIDEMILL"], "serve", model, "--port", "0", "--memory", memory, "--greedy"]
         command += ["--prompts-dir", self.prompts, *arguments]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         said = ""
@@ -74,6 +74,14 @@ class Server:
         """As a power cut would."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+
+def smallest_memory(model="demo"):
+    """The smallest budget that a server of `model` says it needs, in MiB; what a process holds wavers by less than one."""
+    command = [os.environ["TIDEMILL"], "serve", model, "--port", "0", "--memory", "1MiB"]
+    refused = subprocess.run(command, capture_output=True, text=True)
+    found = re.search(r"try: --memory (\S+)MiB", refused.stderr).group(1)
+    return int(found) + 1
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,12 @@ import concurrent.futures
 import json
 import os
 import re
+import string
 import urllib.request
 
 import jsonschema
 
-from conftest import ASK, schema_format
+from conftest import ASK, Server, schema_format, smallest_memory
 from random_schemas import Schemas
 
 COUNT = int(os.environ.get("SCHEMAS", "40"))
@@ -75,3 +76,43 @@ def test_what_a_shape_costs(server):
             steps[which] += after[1] - before[1]
     free, shaped = (1e3 * taken / count for taken, count in zip(seconds, steps))
     print(f"\na step of a free answer {free:.3f} ms ({steps[0]:.0f}), of one held to a schema {shaped:.3f} ms ({steps[1]:.0f}): {100 * (shaped / free - 1):+.1f} %")
+
+
+def object_of(properties, **more):
+    return {"type": "object", "additionalProperties": False, "properties": properties, **more}
+
+
+def costly():
+    """Schemas that take much to compile, or to follow."""
+    letters = string.ascii_lowercase
+    names = [f"{a}{b}{c}" for a in letters for b in letters for c in letters[:10]]
+    pairs = "(" + "|".join(a + b for a in letters for b in letters) + ")"
+    patterns = ["^[a-z ]*[aeiou][a-z ]{13}$", f"^({pairs}[ ,.])*q{pairs}{{1,6}}$", "^[ab]*a[ab]{12}$"]
+    texts = [{"enum": names}, {"minLength": 100, "maxLength": 5000, "type": "string"}]
+    texts += [{"type": "string", "pattern": pattern} for pattern in patterns]
+    yield from (object_of({"v": text}, required=["v"]) for text in texts)
+    yield object_of({"v": {"type": "integer", "multipleOf": 9973}}, required=["v"])
+    yield object_of({f"p{at}": {"type": "integer", "multipleOf": 997 + at} for at in range(200)})
+    yield object_of({f"p{at}": {"type": "string", "pattern": f"^[a-z]*{at}[a-z ]*$"} for at in range(400)})
+    words = {f"q{at}": {"type": "string"} for at in range(20)}
+    yield {"anyOf": [object_of({"k": {"const": str(at)}, **words}, required=["k"]) for at in range(200)]}
+
+
+def test_costly_schemas_stay_within_the_smallest_memory():
+    memory = smallest_memory()
+    server = Server("--queue", "32", memory=f"{memory}MiB")
+
+    def answer(case):
+        seed, schema = case
+        ask = {"messages": ASK, "temperature": 1.0, "seed": seed, "max_tokens": 200}
+        return server.ask("/v1/chat/completions", {**ask, "response_format": schema_format(schema)})[0]
+
+    cases = list(enumerate(list(costly()) * 6))
+    with concurrent.futures.ThreadPoolExecutor(24) as threads:
+        statuses = list(threads.map(answer, cases))
+    counts = {status: statuses.count(status) for status in sorted(set(statuses))}
+    peak = server.resident("VmHWM") / 2**20
+    print(f"\n{len(cases)} costly schemas, 24 at once: {counts}; resident {peak:.1f} MiB at most, within {memory} MiB")
+    assert set(counts) <= {200, 400, 429} and counts[200] > 0
+    assert peak <= memory
+    assert server.stop() == 0

@@ -15,6 +15,7 @@ mod toolbox;
 mod gate;
 mod budget;
 mod enforce;
+mod shapes;
 mod voice;
 mod said;
 mod engine;

@@ -68,14 +68,18 @@ pub struct Store {
 /// What the server holds when nobody asks anything: its code, its runtime, the threads that render prompts. Above what was
 /// seen: the whole process at rest had 12 MB with the demo model, and 36 MB after answers to four and one by a schema.
 const IDLE_BYTES: u64 = 6 << 20;
-/// What an answer and its connection take: pieces under way, grammar, buffers.
+/// What an answer and its connection take: pieces under way, buffers.
 const ANSWER_BYTES: u64 = 512 << 10;
+/// What all shapes that answers are held to may take as they are compiled, those of answers that wait among them.
+pub const SHAPES_BYTES: u64 = 20 << 20;
 
 impl Limits {
-    /// Bytes that serving takes beside the engine, at most: what is there always, bodies and what they become, and answers.
-    pub fn memory_bytes(&self) -> u64 {
+    /// Bytes that serving a model of `vocab` tokens takes beside the engine, at most: what is there always, bodies and what
+    /// they become, answers, and the shapes they are held to.
+    pub fn memory_bytes(&self, vocab: usize) -> u64 {
         let answers = (self.parallel + self.queue) as u64;
-        IDLE_BYTES + 2 * self.bodies_bytes as u64 + answers * ANSWER_BYTES
+        let shapes = SHAPES_BYTES + grammar::tree_bytes(vocab) + self.parallel as u64 * grammar::LEXER_BYTES;
+        IDLE_BYTES + 2 * self.bodies_bytes as u64 + answers * ANSWER_BYTES + shapes
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use base::TokenId;
 use text::AnswerOptions;
-use tidemill::{Request, Sampling};
+use tidemill::{Constraint, Request, Sampling};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -17,6 +17,7 @@ use crate::enforce;
 use crate::engine::{Client, Desk, Enough, Heat, Work};
 use crate::options::ServeOptions;
 use crate::refusal::Refusal;
+use crate::shapes::{Held, Shapes};
 use crate::voice::{Prepared, Voice};
 
 /// A model being served.
@@ -33,6 +34,8 @@ pub struct Service {
     pub bounds: Bounds,
     /// Bytes of bodies that may still be read.
     pub bodies: Semaphore,
+    /// Memory for what answers are held to.
+    shapes: Shapes,
     /// Prompts that may still be rendered at this moment; rendering uses a thread and memory of its own.
     rendering: Semaphore,
     /// When it was started.
@@ -66,6 +69,7 @@ impl Service {
         let seed = started.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
         Self {
             bodies: Semaphore::new(options.limits.bodies_bytes),
+            shapes: Shapes::default(),
             rendering: Semaphore::new(RENDERED_AT_ONCE),
             options,
             desk,
@@ -151,14 +155,19 @@ impl Service {
 
     /// The tokens of a prompt, from a thread that may take its time.
     pub async fn prompt(self: &Arc<Self>, ask: &Ask) -> Result<Prepared, Refusal> {
+        let part = self.shapes.part(ask)?;
         let _permit = self.rendering.acquire().await.map_err(|_| Refusal::stopping())?;
         let (service, ask) = (self.clone(), ask.clone());
         let rendered = tokio::task::spawn_blocking(move || service.render(&ask)).await;
-        let prepared = rendered.map_err(|_| {
+        let mut prepared = rendered.map_err(|_| {
             Refusal::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "the prompt could not be rendered")
         })??;
         if prepared.tokens.len() > self.bounds.prompt.min(self.bounds.sequence - 1) {
             return Err(self.err_too_long(prepared.tokens.len()));
+        }
+        if let Some(part) = part {
+            let held = |constraint| Box::new(Held { constraint, part }) as Box<dyn Constraint>;
+            prepared.constraint = prepared.constraint.map(held);
         }
         Ok(prepared)
     }

@@ -318,7 +318,7 @@ impl Engine {
     /// Ends a sequence. [`step`](Self::step) reports it no more; [`Request::resume`] still may.
     pub fn cancel(&mut self, id: SequenceId) {
         if let Some(sequence) = self.sequences.get_mut(&id) {
-            sequence.finish = Some(Finish::Cancelled);
+            sequence.end(Finish::Cancelled);
         }
     }
 

@@ -132,10 +132,9 @@ impl Prompts {
         restore(&mut file).map(Some)
     }
 
-    /// Whether most of `tokens` would have to be computed again after a restart: whether keeping them is worth writing.
-    pub fn lacks(&self, tokens: &[TokenId]) -> bool {
-        let known = self.likest(tokens).map_or(0, |(_, shared)| shared);
-        tokens.len() >= PROMPT_MIN && known < tokens.len() - tokens.len() / 8
+    /// How many of `tokens` would have to be computed again after a restart.
+    pub fn unknown(&self, tokens: &[TokenId]) -> usize {
+        tokens.len() - self.likest(tokens).map_or(0, |(_, shared)| shared)
     }
 
     /// Begins to keep `tokens` with an attention state of `bytes` bytes, of which one can go on from these `beginnings`:

@@ -141,23 +141,29 @@ impl Sequence {
         (self.kv.len().min(self.prompt.end), self.prompt.end)
     }
 
+    /// No more is generated. What the answer was held to is let go: the sequence may be kept for long.
+    pub(crate) fn end(&mut self, finish: Finish) {
+        self.finish = Some(finish);
+        self.constraint = None;
+    }
+
     /// Takes what was chosen. `None` when the answer ends without another token.
     pub(crate) fn advance(&mut self, chosen: Result<Chosen>) -> Option<(TokenId, Option<Logprobs>)> {
         let (token, logprobs) = match self.take(chosen) {
             Ok(Some(taken)) => taken,
             Ok(None) => {
-                self.finish = Some(Finish::Stop);
+                self.end(Finish::Stop);
                 return None;
             }
             Err(error) => {
-                self.finish = Some(Finish::Failed);
+                self.end(Finish::Failed);
                 self.failure = Some(error);
                 return None;
             }
         };
         self.tokens.push(token);
         if self.tokens.len() - self.prompt.end >= self.max_tokens {
-            self.finish = Some(Finish::Length);
+            self.end(Finish::Length);
         }
         Some((token, logprobs))
     }

@@ -85,7 +85,7 @@ impl Driver {
             }
         }
         self.end_all(&Refusal::stopping());
-        self.keeping.end(&self.engine);
+        self.keeping.end(&self.engine, &self.kept);
         self.publish();
     }
 
@@ -240,6 +240,7 @@ impl Driver {
             None => {}
         }
         let id = self.engine.submit(seat.request.clone())?;
+        seat.request.constraint = None; // the sequence has its own
         self.kept.retain(|kept| Some(*kept) != seat.request.resume);
         Ok(id)
     }

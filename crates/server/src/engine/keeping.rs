@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use base::{ExpertId, LayerId, Result};
-use tidemill::{Complete, Engine, Prompts, Request, Saving, SequenceId, Writing};
+use tidemill::{Complete, Engine, PROMPT_MIN, Prompts, Request, Saving, SequenceId, Writing};
 
 use super::heat::Heat;
 use super::status::PrefixStatus;
@@ -26,6 +26,8 @@ pub struct Keeping {
     ending: Vec<JoinHandle<Result<Complete>>>,
     /// What writing may take of the time of steps, by now.
     allowance: Duration,
+    /// A sequence is written when one part in so many of it, at least, is in no file.
+    least_part: usize,
     /// Experts to be read while nothing else is.
     cold: VecDeque<(LayerId, Vec<ExpertId>)>,
 }
@@ -39,6 +41,8 @@ struct Job {
     bytes: u64,
 }
 
+/// While a conversation goes on, it is written anew each time so large a part of it is new: drives wear out.
+const LEAST_PART: usize = 8;
 /// Beside steps, one part in so many of their time is spent on writing.
 const TIME_PART: u32 = 20;
 /// Of a sequence that has to go, no more bytes than this are written while others wait.
@@ -57,8 +61,16 @@ impl Keeping {
             heat.recall(map);
             cold = hottest(&heat, engine).into();
         }
-        let (unsaved, allowance) = (VecDeque::new(), Duration::ZERO);
-        Ok(Self { prompts, heat, unsaved, job: None, ending: Vec::new(), allowance, cold })
+        Ok(Self {
+            prompts,
+            heat,
+            unsaved: VecDeque::new(),
+            job: None,
+            ending: Vec::new(),
+            allowance: Duration::ZERO,
+            least_part: LEAST_PART,
+            cold,
+        })
     }
 
     /// How many of the first `tokens` a file knows.
@@ -134,8 +146,14 @@ impl Keeping {
         }
     }
 
-    /// The server ends: everything that is worth it is kept.
-    pub fn end(&mut self, engine: &Engine) {
+    /// The server ends: of the sequences in memory, all is kept that would have to be computed again.
+    pub fn end(&mut self, engine: &Engine, sequences: &VecDeque<SequenceId>) {
+        self.unsaved.clone_from(sequences);
+        if let Some(job) = self.job.take() {
+            self.unsaved.retain(|id| *id != job.id);
+            self.job = Some(job);
+        }
+        self.least_part = usize::MAX;
         while self.write(engine) || !self.ending.is_empty() {
             self.collect(self.job.is_none());
         }
@@ -172,7 +190,10 @@ impl Keeping {
     /// Begins the file of a sequence, if it is worth one.
     fn begin(&mut self, engine: &Engine, id: SequenceId) {
         let (Some(prompts), Some(tokens)) = (&mut self.prompts, engine.computed(id)) else { return };
-        let (Some(beginnings), true) = (engine.beginnings(id), prompts.lacks(tokens)) else { return };
+        let least = PROMPT_MIN.max(tokens.len() / self.least_part);
+        let (Some(beginnings), true) = (engine.beginnings(id), prompts.unknown(tokens) >= least) else {
+            return;
+        };
         let bytes = engine.saved_bytes(id);
         // A full drive costs the next run some time, and no answer of this one.
         if let Ok(Some(writing)) = prompts.begin(tokens, beginnings, bytes) {

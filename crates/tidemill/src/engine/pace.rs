@@ -8,8 +8,10 @@ use std::time::Duration;
 
 /// Prompt tokens that a pass takes at least: with fewer, a prompt would read every expert again for too little.
 const LEAST: usize = 8;
-/// Nobody minds waiting so long.
-const UNNOTICED: Duration = Duration::from_millis(150);
+/// Nobody minds waiting so long: ten tokens a second are more than anybody reads.
+const UNNOTICED: Duration = Duration::from_millis(100);
+/// A pass is followed by one of at most so many times its prompt tokens, for larger ones may take longer than they promise.
+const GROWTH: f64 = 1.5;
 
 /// Follows what passes take.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +40,7 @@ impl Pace {
             (0, _) => self.alone = Some(self.alone.map_or(took, |lately| (3 * lately + took) / 4)),
             (prefill, _) => {
                 let bound = self.alone.map_or(UNNOTICED, |alone| UNNOTICED.max(2 * alone));
-                let change = (bound.as_secs_f64() / took.as_secs_f64().max(1e-6)).clamp(0.25, 2.0);
+                let change = (bound.as_secs_f64() / took.as_secs_f64().max(1e-6)).clamp(0.25, GROWTH);
                 // A pass that took less than it might have says nothing about taking more.
                 if change < 1.0 || prefill >= self.rows {
                     self.rows = ((self.rows as f64 * change) as usize).clamp(LEAST, 1 << 16);
@@ -75,6 +77,6 @@ mod tests {
         for _ in 0..5 {
             pace.learn(pace.rows(), 1, Duration::from_millis(1));
         }
-        assert_eq!(pace.rows(), 32 * before);
+        assert_eq!(pace.rows(), 243);
     }
 }
