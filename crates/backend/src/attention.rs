@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use spec::{Gqa, Indexer, Mla};
+use spec::{Compressed, Compressor, Gqa, Indexer, Mla};
 
 use crate::{KvRows, Tensor, Weight};
 
@@ -51,6 +51,8 @@ pub struct IndexQuery<'a> {
     pub kv: &'a KvRows,
     /// Columns of a row before the indexer's key.
     pub key_at: usize,
+    /// Tokens to a row, of which only those are seen whose tokens all are; 1 mostly.
+    pub every: usize,
 }
 
 /// The cached rows that each token of a span attends to.
@@ -92,6 +94,42 @@ pub struct GroupedQuery<'a> {
     pub kv: &'a KvRows,
     /// The sink of each head, where the model has them.
     pub sinks: Option<&'a Weight>,
+}
+
+/// Tokens of one sequence that look back at a window and at compressed rows.
+pub struct CompressedQuery<'a> {
+    /// The sizes.
+    pub sizes: &'a Compressed,
+    /// Queries of the whole batch, rotated: `[tokens, heads * head]`.
+    pub q: &'a Tensor,
+    /// Which rows of the batch, and where they stand in their sequence.
+    pub span: &'a Span,
+    /// The rows of their windows, those of these tokens among them.
+    pub kv: &'a KvRows,
+    /// Compressed rows, where the layer has them.
+    pub compressed: Option<&'a KvRows>,
+    /// Which of those a token attends to, and the first of its tokens among these; `None`: all that it sees.
+    pub chosen: Option<(&'a Chosen, usize)>,
+    /// The sink of each head.
+    pub sinks: &'a Weight,
+}
+
+/// Compressed rows to be computed.
+pub struct CompressQuery<'a> {
+    /// The sizes.
+    pub compressor: &'a Compressor,
+    /// What the tokens of a sequence project for its rows.
+    pub inputs: &'a KvRows,
+    /// Columns before what rows are mixtures of, `[parts * width]`.
+    pub key_at: usize,
+    /// Columns before how they are mixed, likewise.
+    pub gate_at: usize,
+    /// Width of a row.
+    pub width: usize,
+    /// What is added by a token's place, `[ratio, parts * width]`.
+    pub places: &'a Weight,
+    /// Which rows.
+    pub rows: Range<usize>,
 }
 
 /// The tokens of one sequence within a batch.

@@ -15,10 +15,14 @@ use std::ops::Range;
 
 use base::{ExpertId, Result, TokenId};
 use quant::{Matrix, Quant};
-use spec::{Gate, Router};
+use spec::{Gate, Router, Streams};
 
-pub use attention::{Chosen, Form, GroupedQuery, IndexQuery, LatentQuery, LatentUp, Span};
-pub use cpu::{Cpu, grouped_scratch_bytes, index_scratch_bytes, latent_scratch_bytes};
+pub use attention::{
+    Chosen, CompressQuery, CompressedQuery, Form, GroupedQuery, IndexQuery, LatentQuery, LatentUp, Span,
+};
+pub use cpu::{
+    Cpu, compressed_scratch_bytes, grouped_scratch_bytes, index_scratch_bytes, latent_scratch_bytes,
+};
 pub use delta::{Before, DeltaQuery, DeltaState, Opening, delta_scratch_bytes};
 pub use kernels::{Activations, Isa, Kernels, codes_scratch_bytes};
 pub use routing::{Routing, Use};
@@ -81,6 +85,10 @@ pub trait Backend: Send + Sync {
     /// `x wᵀ`: `[tokens, w.cols]` to `[tokens, w.rows]`.
     fn matmul(&self, x: &Tensor, w: &Weight) -> Result<Tensor>;
 
+    /// Each of `groups` groups of the columns of `x` times its own rows of `w`: `[tokens, groups * w.cols]` to
+    /// `[tokens, w.rows]`.
+    fn matmul_groups(&self, x: &Tensor, w: &Weight, groups: usize) -> Result<Tensor>;
+
     /// `down (join(gate x, up x))`, row by row, of gate, up and down.
     fn gated(&self, x: &Tensor, matrices: [&Weight; 3], join: Gate) -> Result<Tensor>;
 
@@ -93,6 +101,23 @@ pub trait Backend: Send + Sync {
     /// Of each row a mixture of the same row of all `sources`, by a softmax over their scores: the product of `score`
     /// with the row divided by its root mean square.
     fn mix(&self, sources: &[&Tensor], score: &Weight, eps: f32) -> Result<Tensor>;
+
+    /// From what is projected of a token's residual streams, `[tokens, shares]` or `[tokens, streams]`, to its shares:
+    /// what is seen of each stream; and, where there are more than these, what each gets of an answer, and how streams are
+    /// mixed, `[from, to]`.
+    fn share_streams(&self, x: &mut Tensor, scale: &Weight, bias: &Weight, streams: &Streams) -> Result<()>;
+
+    /// The sum of each token's streams, times its shares: `[tokens, streams * hidden]` to `[tokens, hidden]`.
+    fn merge_streams(&self, x: &Tensor, shares: &Tensor, streams: &Streams) -> Result<Tensor>;
+
+    /// Mixes each token's streams in place, and adds `answer` to them, as its shares say.
+    fn spread_over_streams(
+        &self,
+        x: &mut Tensor,
+        answer: &Tensor,
+        shares: &Tensor,
+        streams: &Streams,
+    ) -> Result<()>;
 
     /// `x += y`.
     fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()>;
@@ -140,6 +165,13 @@ pub trait Backend: Send + Sync {
     /// `[tokens, heads * head]` to the same.
     fn grouped_attention(&self, query: &GroupedQuery<'_>, out: &mut Tensor) -> Result<()>;
 
+    /// Compressed rows of one sequence, before their norm: `[rows, width]`.
+    fn compress(&self, query: &CompressQuery<'_>) -> Result<Tensor>;
+
+    /// Attention of some tokens of one sequence to the rows of a window and to compressed ones, into the same rows of
+    /// `out`: `[tokens, heads * head]` to the same.
+    fn compressed_attention(&self, query: &CompressedQuery<'_>, out: &mut Tensor) -> Result<()>;
+
     /// Gated DeltaNet of some tokens of one sequence, into the same rows of `out`: `[tokens, channels]` to
     /// `[tokens, values]`. `to` becomes what is to be kept with these.
     fn delta_net(
@@ -153,6 +185,9 @@ pub trait Backend: Send + Sync {
     /// Each token's experts and their weights, from router logits `[tokens, experts]`. The one verb that must bring
     /// an answer to the host in every layer.
     fn route(&self, logits: &Tensor, bias: Option<&Weight>, router: &Router) -> Result<Routing>;
+
+    /// The weights of experts that are settled already, `[tokens, top_k]`, from the same logits.
+    fn weigh(&self, logits: &Tensor, experts: Vec<ExpertId>, router: &Router) -> Result<Routing>;
 
     /// Runs one expert on the tokens that use it, each into its own row of `parts`.
     fn expert(&self, parts: &mut Tensor, x: &Tensor, uses: &[Use], expert: &Expert<'_>) -> Result<()>;

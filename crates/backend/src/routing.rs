@@ -82,13 +82,18 @@ pub(crate) fn choose(scores: &[f32], biased: &[f32], router: &Router) -> (Vec<Ex
     open.sort_by(|a, b| biased[*b].total_cmp(&biased[*a]));
     open.truncate(router.top_k);
 
-    let mut weights: Vec<f32> = open.iter().map(|expert| scores[*expert]).collect();
+    let weights = weigh(open.iter().map(|expert| scores[*expert]).collect(), router);
+    (open.into_iter().map(|expert| ExpertId(expert as u32)).collect(), weights)
+}
+
+/// From the scores of a token's experts to their weights.
+pub(crate) fn weigh(mut weights: Vec<f32>, router: &Router) -> Vec<f32> {
     if router.normalise {
         let sum: f32 = weights.iter().sum::<f32>() + 1e-20;
         weights.iter_mut().for_each(|weight| *weight /= sum);
     }
     weights.iter_mut().for_each(|weight| *weight *= router.scale);
-    (open.into_iter().map(|expert| ExpertId(expert as u32)).collect(), weights)
+    weights
 }
 
 fn group_score(group: &[f32], score: GroupScore) -> f32 {
@@ -114,6 +119,7 @@ mod tests {
     fn router(top_k: usize, groups: Option<Groups>) -> Router {
         Router {
             top_k,
+            by_token: false,
             logit_bias: false,
             score: Score::Sigmoid,
             bias: true,

@@ -129,6 +129,12 @@ impl Rotation {
         Self { dims: 0, pairs: RopePairs::Halves, cos: Vec::new(), sin: Vec::new() }
     }
 
+    /// The opposite rotation.
+    pub fn back(&self) -> Self {
+        let sin = self.sin.iter().map(|sin| -sin).collect();
+        Self { dims: self.dims, pairs: self.pairs, cos: self.cos.clone(), sin }
+    }
+
     /// The same angles for heads whose dimensions are paired in another way.
     pub fn with_pairs(&self, pairs: RopePairs) -> Self {
         Self { dims: self.dims, pairs, cos: self.cos.clone(), sin: self.sin.clone() }

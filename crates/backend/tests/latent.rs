@@ -236,8 +236,15 @@ fn choices(cpu: &Cpu, precision: Precision, tokens: Range<usize>, chunk: usize) 
     let mut lists = Vec::new();
     for start in tokens.clone().step_by(chunk) {
         let span = Span { rows: start..tokens.end.min(start + chunk), start };
-        let query =
-            IndexQuery { indexer: &indexer, q: &q, weights: &weights, span: &span, kv: &kv, key_at: 8 };
+        let query = IndexQuery {
+            indexer: &indexer,
+            q: &q,
+            weights: &weights,
+            span: &span,
+            kv: &kv,
+            key_at: 8,
+            every: 1,
+        };
         let chosen = cpu.choose_rows(&query).unwrap();
         lists.extend((0..span.rows.len()).map(|token| chosen.of(token).to_vec()));
     }

@@ -124,6 +124,16 @@ fn layers(opened: &Opened) -> String {
                 let name = if net.kimi.is_some() { "Kimi Delta Attention" } else { "gated DeltaNet" };
                 format!("{name}, {heads} heads on {keys}, a state of {} x {} each", size.0, size.1)
             }
+            Mixer::Compressed(of) => {
+                let rows = match &of.compressor {
+                    None => String::new(),
+                    Some(rows) if rows.indexer.is_some() => {
+                        format!(" and to chosen rows of {} each", rows.ratio)
+                    }
+                    Some(rows) => format!(" and to rows of {} each", rows.ratio),
+                };
+                format!("attention to the last {} tokens{rows}, {} heads", of.window, of.heads)
+            }
         };
         let experts = opened.manifest.experts(LayerId(index as u32));
         match (&layer.ffn, experts) {

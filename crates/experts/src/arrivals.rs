@@ -1,12 +1,11 @@
 //! The experts of one request, as they become ready.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use base::{ByteSize, Error, ExpertId, ExpertKey, LayerId, Result};
 
 use crate::lease::Lease;
-use crate::opened::{Landing, Opened, Unread};
+use crate::opened::{Landing, Opened};
 use crate::pool::ExpertPool;
 
 impl ExpertPool {
@@ -22,11 +21,22 @@ impl ExpertPool {
         {
             self.stats.between += begun.duration_since(end);
         }
-        let Opened { hits, landed, reading, unread } = self.open_request(layer, experts)?;
-        let mut arrivals =
-            Arrivals { pool: self, layer, begun, hits, landed, reading, unread, failure: None };
+        let opened = self.open_request(layer, experts)?;
+        let mut arrivals = Arrivals { pool: self, layer, begun, opened, failure: None };
         arrivals.read_ahead()?;
         Ok(arrivals)
+    }
+
+    /// Goes on with the request that was [set aside](Arrivals::set_aside); `None` when there is none of `layer`.
+    pub fn resume(&mut self, layer: LayerId) -> Option<Arrivals<'_>> {
+        let (_, opened) = self.aside.take_if(|(aside, _)| *aside == layer)?;
+        Some(Arrivals { pool: self, layer, begun: Instant::now(), opened, failure: None })
+    }
+
+    /// Forgets the request that was set aside, if nobody came back to it.
+    pub(crate) fn forget_aside(&mut self) {
+        let Some((_, mut opened)) = self.aside.take() else { return };
+        opened.unread.drain(..).for_each(|unread| self.forsake(unread));
     }
 }
 
@@ -38,12 +48,8 @@ pub struct Arrivals<'pool> {
     pool: &'pool mut ExpertPool,
     layer: LayerId,
     begun: Instant,
-    hits: VecDeque<Lease>,
-    landed: VecDeque<Lease>,
-    /// Reads in flight that this request waits for.
-    reading: usize,
-    /// Missing experts, not being read yet, in file order.
-    unread: VecDeque<Unread>,
+    /// What of it is still to come.
+    opened: Opened,
     failure: Option<Error>,
 }
 
@@ -64,13 +70,13 @@ impl Arrivals<'_> {
                 return Err(failure.clone());
             }
             self.read_ahead()?;
-            if self.reading == 0 && self.unread.is_empty() {
+            if self.opened.reading == 0 && self.opened.unread.is_empty() {
                 self.pool.guess(); // the drive would idle
             }
-            if let Some(lease) = self.hits.pop_front().or_else(|| self.landed.pop_front()) {
+            if let Some(lease) = self.opened.hits.pop_front().or_else(|| self.opened.landed.pop_front()) {
                 return Ok(Some(lease));
             }
-            if self.reading == 0 && self.unread.is_empty() {
+            if self.opened.reading == 0 && self.opened.unread.is_empty() {
                 return Ok(None);
             }
             if !self.pool.is_reading(self.layer) {
@@ -102,23 +108,30 @@ impl Arrivals<'_> {
         self.pool.announce(keys);
     }
 
+    /// Gives the pool back for a while, in which reads go on, until it is [resumed](ExpertPool::resume). The next request
+    /// forgets it.
+    pub fn set_aside(mut self) {
+        let opened = std::mem::take(&mut self.opened);
+        self.pool.aside = Some((self.layer, opened));
+    }
+
     fn take(&mut self, landing: Landing) {
         match landing {
-            Landing::Ready(lease) => self.landed.push_back(lease),
+            Landing::Ready(lease) => self.opened.landed.push_back(lease),
             Landing::Failed(error) => self.failure = Some(error),
             Landing::Unwanted => return,
         }
-        self.reading -= 1;
+        self.opened.reading -= 1;
     }
 
     /// Starts as many reads as the window and the slots allow, in file order.
     fn read_ahead(&mut self) -> Result<()> {
-        while let Some(unread) = self.unread.front().copied()
-            && self.reading + self.landed.len() < self.pool.window(self.layer)
+        while let Some(unread) = self.opened.unread.front().copied()
+            && self.opened.reading + self.opened.landed.len() < self.pool.window(self.layer)
             && self.pool.start_read(unread)?
         {
-            self.unread.pop_front();
-            self.reading += 1;
+            self.opened.unread.pop_front();
+            self.opened.reading += 1;
         }
         Ok(())
     }
@@ -128,7 +141,7 @@ impl Arrivals<'_> {
         Error::budget(format!(
             "all of the expert pool ({capacity}) is leased while layer {} waits for {} more experts",
             self.layer.0,
-            self.unread.len()
+            self.opened.unread.len()
         ))
     }
 }
@@ -136,7 +149,7 @@ impl Arrivals<'_> {
 impl Drop for Arrivals<'_> {
     /// What was not asked of the disk yet will not be.
     fn drop(&mut self) {
-        self.unread.drain(..).for_each(|unread| self.pool.forsake(unread));
+        self.opened.unread.drain(..).for_each(|unread| self.pool.forsake(unread));
         let now = Instant::now();
         self.pool.stats.serving += now.duration_since(self.begun);
         self.pool.last = Some((self.layer, now));

@@ -37,6 +37,8 @@ pub struct ExpertPool {
     pub(crate) forecasts: Forecasts,
     pub(crate) guesses: Vec<Guess>,
     pub(crate) requests: u64,
+    /// A request that waits for its caller to come back.
+    pub(crate) aside: Option<(LayerId, Opened)>,
     /// When the last request was done with, and its layer.
     pub(crate) last: Option<(LayerId, Instant)>,
     pub(crate) stats: PoolStats,
@@ -80,6 +82,7 @@ impl ExpertPool {
             forecasts: Forecasts::new(Lookahead::Off),
             guesses: Vec::new(),
             requests: 0,
+            aside: None,
             last: None,
             stats: PoolStats { budget_bytes, capacity_bytes, ..PoolStats::default() },
         })
@@ -101,6 +104,7 @@ impl ExpertPool {
     /// [`Kind::Cancelled`](base::Kind::Cancelled) when it would block on reads in flight while the flag of
     /// [`cancel_with`](Self::cancel_with) is set.
     pub fn clear(&mut self) -> Result<()> {
+        self.forget_aside();
         self.forget_guesses();
         while self.is_guessing() || self.shelves.iter().any(|shelf| shelf.reading > 0) {
             let completion = self.wait()?;
@@ -157,6 +161,7 @@ impl ExpertPool {
     pub(crate) fn open_request(&mut self, layer: LayerId, experts: &[(ExpertId, u32)]) -> Result<Opened> {
         self.banks.check(layer, experts)?;
         self.requests += 1;
+        self.forget_aside();
         while let Some(completion) = self.landed() {
             // Asked for by a request that was abandoned: a failure is counted, and nobody is left to be told.
             let _ = self.settle(completion);

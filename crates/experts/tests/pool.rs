@@ -410,3 +410,39 @@ fn experts_come_right_from_real_files_past_the_page_cache() {
         }
     }
 }
+
+#[test]
+fn a_request_that_was_set_aside_goes_on_where_it_stopped() {
+    let model = Model::uniform(2, 6);
+    for slots in [1, 3, 12] {
+        let mut pool = model.pool(model.budget(slots), lru());
+        use_experts(&mut pool, &model, 1, &[0, 1]);
+        pool.request(LayerId(1), &wants(0..5)).unwrap().set_aside();
+        assert!(pool.resume(LayerId(0)).is_none(), "of another layer nothing was asked");
+        let mut arrivals = pool.resume(LayerId(1)).unwrap();
+        let mut seen = Vec::new();
+        while let Some(lease) = arrivals.next_ready().unwrap() {
+            assert_holds(&lease, &model, 1);
+            seen.push(lease.expert.0);
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, [0, 1, 2, 3, 4]);
+        drop(arrivals);
+        assert!(pool.resume(LayerId(1)).is_none(), "it is over");
+    }
+}
+
+#[test]
+fn a_request_that_nobody_comes_back_to_is_forgotten() {
+    let model = Model::uniform(3, 6);
+    for slots in [1, 3, 12] {
+        let mut pool = model.pool(model.budget(slots), lru());
+        pool.request(LayerId(1), &wants(0..6)).unwrap().set_aside();
+        let taken = use_experts(&mut pool, &model, 2, &[0, 1, 2]);
+        assert_eq!(taken.len(), 3);
+        pool.request(LayerId(2), &wants(2..6)).unwrap().set_aside();
+        pool.clear().unwrap();
+        assert_eq!(use_experts(&mut pool, &model, 1, &[5, 0, 3]).len(), 3);
+        assert_bounded(&pool);
+    }
+}

@@ -15,6 +15,8 @@ pub enum Element {
     I32,
     /// 64-bit integers.
     I64,
+    /// Signed bytes; also pairs of packed 4-bit floats.
+    I8,
     /// Bytes; also pairs of packed 4-bit weights, and scales that are powers of two.
     U8,
     /// Anything else, by the name it has in the file; to be refused by that name when it is needed.
@@ -30,6 +32,7 @@ impl Element {
             Self::E8M0 => "F8_E8M0",
             Self::I32 => "I32",
             Self::I64 => "I64",
+            Self::I8 => "I8",
             Self::U8 => "U8",
             Self::Other(name) => name,
         }

@@ -17,7 +17,7 @@ mod outline;
 
 pub use outline::{Choice, Outline};
 pub use shape::{
-    Alternating, Biases, Control, Geometry, Grouped, Indexer, Kimi, Latent, Mixer, Moe, Norms, Rope, Shared,
-    Text, Third, Yarn,
+    Alternating, Biases, Compressed, Control, Geometry, Grouped, Indexer, Kimi, Latent, Mixer, Moe, Norms,
+    Rope, Shared, Text, Third, Yarn,
 };
 pub use table::{ALL, by_name};

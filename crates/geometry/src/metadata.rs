@@ -2,7 +2,7 @@
 
 use formats::gguf::{Array, Metadata, Value};
 
-use crate::shape::{Alternating, Geometry, Grouped, Indexer, Latent, Mixer, Shared, Third};
+use crate::shape::{Alternating, Compressed, Geometry, Grouped, Indexer, Latent, Mixer, Shared, Third};
 use crate::vocabulary;
 
 /// All keys for a file of the first `layers` layers.
@@ -70,6 +70,7 @@ impl Keys {
                 }
             }
             Mixer::Grouped(grouped) => self.grouped(&grouped),
+            Mixer::Compressed(of) => self.compressed(&of, geometry, layers),
             Mixer::Alternating(Alternating { grouped, interval, key_heads, value_heads, width, kernel }) => {
                 self.grouped(&grouped);
                 self.count("full_attention_interval", interval);
@@ -79,6 +80,28 @@ impl Keys {
                 self.count("ssm.time_step_rank", value_heads);
                 self.count("ssm.inner_size", value_heads * width);
             }
+        }
+    }
+
+    fn compressed(&mut self, of: &Compressed, geometry: &Geometry, layers: usize) {
+        self.count("attention.head_count", of.heads);
+        self.count("attention.head_count_kv", 1);
+        self.count("attention.key_length", of.head);
+        self.count("attention.value_length", of.head);
+        self.count("attention.q_lora_rank", of.query_rank);
+        self.count("attention.sliding_window", of.window);
+        self.count("attention.output_group_count", of.groups);
+        self.count("attention.output_lora_rank", of.group_rank);
+        let ratios = (0..layers).map(|layer| of.ratio(layer) as i32).collect();
+        self.set("attention.compress_ratios", Value::Array(Array::I32(ratios)));
+        self.number("attention.compress_rope_freq_base", of.theta);
+        self.indexer(&of.indexer, layers);
+        self.count("hyper_connection.count", of.streams);
+        self.count("hyper_connection.sinkhorn_iterations", of.rounds);
+        self.number("hyper_connection.epsilon", geometry.norm_eps);
+        self.count("hash_layer_count", of.by_token.min(layers));
+        for key in ["swiglu_clamp_exp", "swiglu_clamp_shexp"] {
+            self.set(key, Value::Array(Array::F32(vec![of.limit; layers])));
         }
     }
 

@@ -206,6 +206,7 @@ fn fresh(planned: &Planned, lengths: &[f32], random: &mut Random) -> Vec<u8> {
         Fill::Size(size) => (0..count).map(|_| random.spread(size)).collect(),
         Fill::Gain(gain) => (0..count).map(|_| random.spread(gain / (cols as f32).sqrt())).collect(),
         Fill::Decay => (0..count).map(|_| -0.1 - random.unit()).collect(),
+        Fill::Below(most) => return below(most, (count / cols, cols), random),
         Fill::Router => {
             let order = random.order(count / cols);
             let deviations = order.into_iter().map(|rank| lengths[rank] / (cols as f32).sqrt());
@@ -215,6 +216,15 @@ fn fresh(planned: &Planned, lengths: &[f32], random: &mut Random) -> Vec<u8> {
         }
     };
     values.into_iter().flat_map(f32::to_le_bytes).collect()
+}
+
+/// Rows of whole numbers below `most`, no number twice in a row.
+fn below(most: usize, (rows, cols): (usize, usize), random: &mut Random) -> Vec<u8> {
+    let row = |_| {
+        let (first, step) = (random.below(most), 1 + random.below(most / cols.min(most)));
+        (0..cols).map(move |place| ((first + place * step) % most) as i32)
+    };
+    (0..rows).flat_map(row).flat_map(i32::to_le_bytes).collect()
 }
 
 /// Random blocks, by type and by the size of their values.

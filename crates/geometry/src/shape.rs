@@ -50,6 +50,56 @@ pub enum Mixer {
     Alternating(Alternating),
     /// Kimi Delta Attention, and now and then latent attention.
     Kimi(Kimi),
+    /// Attention to a window and to compressed rows; several residual streams, and first layers whose experts hang on the
+    /// token.
+    Compressed(Compressed),
+}
+
+/// DeepSeek-V4: attention to a window and to compressed rows, and what comes with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Compressed {
+    /// Query heads.
+    pub heads: usize,
+    /// Width of a head.
+    pub head: usize,
+    /// Rank of the query projection.
+    pub query_rank: usize,
+    /// Groups of heads that answer together.
+    pub groups: usize,
+    /// Rank of their answers.
+    pub group_rank: usize,
+    /// Tokens of the window.
+    pub window: usize,
+    /// The first layers, which have no compressed rows; those behind have rows of 4 tokens and of 128 by turns.
+    pub plain: usize,
+    /// Base of the frequencies of those behind.
+    pub theta: f32,
+    /// What chooses among rows of 4.
+    pub indexer: Indexer,
+    /// Residual streams.
+    pub streams: usize,
+    /// Rounds of mixing them.
+    pub rounds: usize,
+    /// The first layers, whose experts hang on the token.
+    pub by_token: usize,
+    /// What gates and ups are clamped to.
+    pub limit: f32,
+}
+
+impl Compressed {
+    /// Shares of residual streams that a token has.
+    pub(crate) fn shares(&self) -> usize {
+        (2 + self.streams) * self.streams
+    }
+
+    /// Tokens to a compressed row of a layer; 0 where there are none.
+    pub(crate) fn ratio(&self, layer: usize) -> usize {
+        match layer.checked_sub(self.plain) {
+            None => 0,
+            Some(behind) if behind % 2 == 0 => 4,
+            Some(_) => 128,
+        }
+    }
 }
 
 /// Multi-head latent attention.
@@ -272,7 +322,7 @@ impl Geometry {
     /// Of a model that alternates, whether the layer of this number, counted from 0, attends.
     pub fn attends(&self, layer: usize) -> bool {
         match self.mixer {
-            Mixer::Latent(_) | Mixer::Grouped(_) => true,
+            Mixer::Latent(_) | Mixer::Grouped(_) | Mixer::Compressed(_) => true,
             Mixer::Alternating(Alternating { interval, .. }) => (layer + 1).is_multiple_of(interval),
             Mixer::Kimi(Kimi { interval, .. }) => {
                 (layer + 1).is_multiple_of(interval) || layer + 1 == self.layers
@@ -283,6 +333,15 @@ impl Geometry {
     /// Numbers that attention keeps of each token, over the first `layers` layers.
     pub fn kv_values_per_token(&self, layers: usize) -> usize {
         let one = match self.mixer {
+            // Beyond the window, which does not grow, a share of a row.
+            Mixer::Compressed(of) => {
+                let shares = (0..layers).map(|layer| match of.ratio(layer) {
+                    0 => 0,
+                    4 => (of.head + of.indexer.head) / 4,
+                    ratio => of.head / ratio,
+                });
+                return shares.sum();
+            }
             Mixer::Latent(latent) | Mixer::Kimi(Kimi { latent, .. }) => latent.latent + latent.rotated,
             Mixer::Grouped(grouped) | Mixer::Alternating(Alternating { grouped, .. }) => {
                 2 * grouped.kv_heads * grouped.head
@@ -301,6 +360,14 @@ impl Geometry {
     pub fn third(&self) -> Option<Third> {
         match self.mixer {
             Mixer::Kimi(kimi) => kimi.third,
+            _ => None,
+        }
+    }
+
+    /// What DeepSeek-V4 has beside others.
+    pub fn compressed(&self) -> Option<Compressed> {
+        match self.mixer {
+            Mixer::Compressed(of) => Some(of),
             _ => None,
         }
     }

@@ -3,8 +3,8 @@
 use base::{Error, Quoted, Result};
 
 use crate::shape::{
-    Alternating, Biases, Control, Geometry, Grouped, Indexer, Kimi, Latent, Mixer, Moe, Norms, Rope, Shared,
-    Text, Third, Yarn,
+    Alternating, Biases, Compressed, Control, Geometry, Grouped, Indexer, Kimi, Latent, Mixer, Moe, Norms,
+    Rope, Shared, Text, Third, Yarn,
 };
 
 /// Every geometry.
@@ -15,6 +15,7 @@ pub const ALL: &[&Geometry] = &[
     &KIMI_LINEAR,
     &DEEPSEEK_V3,
     &DEEPSEEK_V32,
+    &DEEPSEEK_V4_FLASH,
     &QWEN35_397B,
     &QWEN35_122B,
     &QWEN35_35B,
@@ -228,6 +229,61 @@ const DEEPSEEK_V32: Geometry = Geometry {
         value: 128,
         indexer: Some(Indexer { heads: 64, head: 128, top_k: 2048, first: 1, every: 1 }),
     }),
+    ..DEEPSEEK_V3
+};
+
+const DEEPSEEK_V4_FLASH: Geometry = Geometry {
+    name: "deepseek-v4-flash",
+    title: "DeepSeek V4 Flash",
+    architecture: "deepseek4",
+    layers: 43,
+    dense_layers: 0,
+    dense_inner: 0,
+    hidden: 4096,
+    vocab: 129_280,
+    context: 1_048_576,
+    norm_eps: 1e-6,
+    mixer: Mixer::Compressed(Compressed {
+        heads: 64,
+        head: 512,
+        query_rank: 1024,
+        groups: 8,
+        group_rank: 1024,
+        window: 128,
+        plain: 2,
+        theta: 160_000.0,
+        indexer: Indexer { heads: 64, head: 128, top_k: 512, first: 1, every: 1 },
+        streams: 4,
+        rounds: 20,
+        by_token: 3,
+        limit: 10.0,
+    }),
+    rope: Rope {
+        dims: 64,
+        theta: 10_000.0,
+        yarn: Some(Yarn {
+            factor: 16.0,
+            original: 65_536,
+            beta_fast: 32.0,
+            beta_slow: 1.0,
+            log_multiplier: None,
+        }),
+        factors: false,
+        sections: None,
+    },
+    moe: Moe {
+        experts: 256,
+        top_k: 6,
+        inner: 2048,
+        shared: Shared::Count(1),
+        gating: Some(4),
+        normalise: Some(true),
+        scale: Some(1.5),
+        bias: true,
+        groups: None,
+    },
+    experts: "MXFP4",
+    trunk: "Q8_0",
     ..DEEPSEEK_V3
 };
 

@@ -4,7 +4,9 @@ use formats::gguf::types::{Block, GgmlType};
 use formats::gguf::write::Tensor;
 
 use crate::fillings::fallback;
-use crate::shape::{Alternating, Biases, Geometry, Grouped, Indexer, Kimi, Latent, Mixer, Norms, Shared};
+use crate::shape::{
+    Alternating, Biases, Compressed, Geometry, Grouped, Indexer, Kimi, Latent, Mixer, Norms, Shared,
+};
 
 /// A tensor to be written.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ pub(crate) enum Fill {
     Ones,
     /// 0.
     Zeros,
+    /// Whole numbers below this: experts of tokens.
+    Below(usize),
     /// A router's, so that experts are used as often as was asked.
     Router,
 }
@@ -59,6 +63,10 @@ pub(crate) fn tensors(
             list.vector("attn_res_score.weight", geometry.hidden, Fill::Size(SCORE));
             list.vector("ffn_res_score.weight", geometry.hidden, Fill::Size(SCORE));
         }
+        if let Some(of) = geometry.compressed() {
+            list.streams("hc_attn", of.shares(), 3, (of.streams * geometry.hidden, Fill::Size(0.1)));
+            list.streams("hc_ffn", of.shares(), 3, (of.streams * geometry.hidden, Fill::Size(0.1)));
+        }
         list.mixer(geometry, layer);
         list.vector(&format!("{}.weight", geometry.second_norm), geometry.hidden, Fill::Ones);
         if layer < geometry.dense_layers { list.dense(geometry) } else { list.moe(geometry) }
@@ -66,6 +74,9 @@ pub(crate) fn tensors(
     list.layer = None;
     if geometry.third().is_some() {
         list.vector("output_res_score.weight", geometry.hidden, Fill::Size(SCORE));
+    }
+    if let Some(of) = geometry.compressed() {
+        list.streams("output_hc", of.streams, 1, (of.streams * geometry.hidden, Fill::Size(0.1)));
     }
     list.vector("output_norm.weight", geometry.hidden, Fill::Ones);
     list.matrix("output", &[geometry.vocab, geometry.hidden], Fill::Gain(1.0));
@@ -97,6 +108,7 @@ impl List {
                 }
             }
             Mixer::Kimi(kimi) => self.kimi_delta(hidden, &kimi),
+            Mixer::Compressed(of) => self.compressed(hidden, &of, of.ratio(layer)),
             Mixer::Grouped(grouped) => self.grouped(hidden, &grouped, 1),
             Mixer::Alternating(Alternating { grouped, .. }) if geometry.attends(layer) => {
                 self.grouped(hidden, &grouped, 2);
@@ -132,6 +144,44 @@ impl List {
         self.matrix("attn_k_b", &[heads, latent, nope], Fill::Gain(1.0));
         self.matrix("attn_v_b", &[heads, value, latent], Fill::Gain(1.0));
         self.matrix("attn_output", &[hidden, heads * value], Fill::Gain(BRANCH));
+    }
+
+    /// What `shares` of residual streams of `width` numbers together are projected by, in so many kinds.
+    fn streams(&mut self, name: &str, shares: usize, kinds: usize, (width, bias): (usize, Fill)) {
+        self.plain(&format!("{name}_fn.weight"), &[shares, width], Fill::Gain(0.5));
+        self.vector(&format!("{name}_base.weight"), shares, bias);
+        self.vector(&format!("{name}_scale.weight"), kinds, Fill::Ones);
+    }
+
+    fn compressed(&mut self, hidden: usize, of: &Compressed, ratio: usize) {
+        let Compressed { heads, head, query_rank, groups, group_rank, indexer, .. } = *of;
+        self.matrix("attn_q_a", &[query_rank, hidden], Fill::Gain(1.0));
+        self.vector("attn_q_a_norm.weight", query_rank, Fill::Ones);
+        self.matrix("attn_q_b", &[heads * head, query_rank], Fill::Gain(1.0));
+        self.matrix("attn_kv", &[head, hidden], Fill::Gain(1.0));
+        self.vector("attn_kv_a_norm.weight", head, Fill::Ones);
+        self.vector("attn_sinks.weight", heads, Fill::Size(1.0));
+        self.matrix("attn_output_a", &[groups * group_rank, heads * head / groups], Fill::Gain(1.0));
+        self.matrix("attn_output_b", &[hidden, groups * group_rank], Fill::Gain(BRANCH));
+        match ratio {
+            0 => {}
+            4 => {
+                self.compressor("attn_compressor", (hidden, head), 2, ratio);
+                self.compressor("indexer_compressor", (hidden, indexer.head), 2, ratio);
+                self.matrix("indexer.proj", &[indexer.heads, hidden], Fill::Gain(1.0));
+                let rows = indexer.heads * indexer.head;
+                self.matrix("indexer.attn_q_b", &[rows, query_rank], Fill::Gain(1.0));
+            }
+            _ => self.compressor("attn_compressor", (hidden, head), 1, ratio),
+        }
+    }
+
+    /// What makes compressed rows of `head` numbers, of which a token projects so many for each.
+    fn compressor(&mut self, name: &str, (hidden, head): (usize, usize), parts: usize, ratio: usize) {
+        self.matrix(&format!("{name}_kv"), &[parts * head, hidden], Fill::Gain(1.0));
+        self.matrix(&format!("{name}_gate"), &[parts * head, hidden], Fill::Gain(1.0));
+        self.plain(&format!("{name}_ape.weight"), &[ratio, parts * head], Fill::Size(0.1));
+        self.vector(&format!("{name}_norm.weight"), head, Fill::Ones);
     }
 
     fn indexer(&mut self, hidden: usize, query_rank: usize, of: &Indexer) {
@@ -207,7 +257,11 @@ impl List {
     fn moe(&mut self, geometry: &Geometry) {
         let (hidden, moe) = (geometry.hidden, &geometry.moe);
         self.plain("ffn_gate_inp.weight", &[moe.experts, hidden], Fill::Router);
-        if moe.bias {
+        let by_token = geometry.compressed().is_some_and(|of| self.layer < Some(of.by_token));
+        if by_token {
+            let shape = [geometry.vocab, moe.top_k];
+            self.push("ffn_gate_tid2eid.weight", &shape, &I32, Fill::Below(moe.experts), false);
+        } else if moe.bias {
             self.vector("exp_probs_b.bias", moe.experts, Fill::Zeros);
         }
         let width = geometry.expert_width();
@@ -274,6 +328,9 @@ impl List {
 /// What is never quantized: norms, routers, biases, convolutions.
 static F32: GgmlType = GgmlType { id: 0, name: "F32", block: Some(Block { len: 1, bytes: 4 }) };
 
+/// Which experts tokens have.
+static I32: GgmlType = GgmlType { id: 26, name: "I32", block: Some(Block { len: 1, bytes: 4 }) };
+
 impl Planned {
     /// Numbers in it.
     pub fn values(&self) -> u64 {
@@ -292,7 +349,7 @@ impl Planned {
 
     /// Whether its numbers are made one by one, not taken from blocks that repeat.
     pub fn is_fresh(&self) -> bool {
-        self.of.name == F32.name && self.values() <= FRESH_MAX
+        self.of.name == I32.name || self.of.name == F32.name && self.values() <= FRESH_MAX
     }
 }
 

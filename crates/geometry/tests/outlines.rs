@@ -13,6 +13,7 @@ const PUBLISHED: &[(&str, f64)] = &[
     ("kimi-linear-48b-a3b", 49.12),
     ("deepseek-v3", 671.03),
     ("deepseek-v3.2", 671.88),
+    ("deepseek-v4-flash", 284.33),
     ("glm-5", 743.91),
     ("glm-5.2", 743.38),
     ("qwen3.5-397b-a17b", 396.35),
@@ -61,6 +62,7 @@ fn attention_keeps_as_much_of_a_token_as_published() {
     let bytes_in_16_bits = [
         ("kimi-k2", 70_272),
         ("deepseek-v3.2", 70_272 + 61 * 256),
+        ("deepseek-v4-flash", 21 * 320 + 20 * 8),
         ("glm-5", 89_856 + 78 * 256),
         ("glm-5.2", 89_856 + 21 * 256),
         ("qwen3.5-397b-a17b", 30_720),
@@ -79,7 +81,7 @@ fn attention_keeps_as_much_of_a_token_as_published() {
 
 /// Every block of a geometry in a few MB.
 fn shrunk(geometry: &Geometry) -> &'static Geometry {
-    use geometry::{Alternating, Grouped, Kimi, Latent, Mixer, Shared, Third};
+    use geometry::{Alternating, Compressed, Grouped, Indexer, Kimi, Latent, Mixer, Shared, Third};
     let mut small = geometry.clone();
     let latent = |of: Latent| Latent { heads: 4, query_rank: of.query_rank.min(64), latent: 64, ..of };
     let grouped = |of: Grouped| Grouped { heads: 4, kv_heads: 2, head: 64, ..of };
@@ -103,6 +105,15 @@ fn shrunk(geometry: &Geometry) -> &'static Geometry {
             Mixer::Kimi(Kimi { latent: latent(of.latent), third, ..of })
         }
         Mixer::Grouped(of) => Mixer::Grouped(grouped(of)),
+        Mixer::Compressed(of) => Mixer::Compressed(Compressed {
+            heads: 4,
+            head: 128,
+            query_rank: 64,
+            groups: 2,
+            group_rank: 64,
+            indexer: Indexer { heads: 16, head: 64, ..of.indexer },
+            ..of
+        }),
         Mixer::Alternating(of) => Mixer::Alternating(Alternating {
             grouped: grouped(of.grouped),
             key_heads: 2,

@@ -162,6 +162,14 @@ pub(crate) fn fade_within(x: &mut [f32], rate: f32, bound: f32) {
     }
 }
 
+/// x = √ln(1 + e^x).
+#[inline(always)]
+pub(crate) fn root_softplus(x: &mut [f32]) {
+    for x in x {
+        *x = softplus(*x).sqrt();
+    }
+}
+
 /// ln(1 + e^x), as max(x, 0) + ln(1 + e^−|x|).
 #[inline(always)]
 fn softplus(x: f32) -> f32 {

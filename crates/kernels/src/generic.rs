@@ -106,13 +106,13 @@ pub(crate) fn silu_mul(gate: &mut [f32], up: &[f32]) {
 }
 
 #[inline(always)]
-pub(crate) fn clamped_mul(gate: &mut [f32], up: &[f32], alpha: f32, limit: f32) {
+pub(crate) fn clamped_mul(gate: &mut [f32], up: &[f32], [alpha, shift]: [f32; 2], limit: f32) {
     for (gate, up) in gate.iter_mut().zip(up) {
         // By comparisons that NaN fails, so that it is kept.
         let g = if *gate > limit { limit } else { *gate };
         let u = if *up > limit { limit } else { *up };
         let u = if u < -limit { -limit } else { u };
-        *gate = g / (1.0 + exp(-alpha * g)) * (u + 1.0);
+        *gate = g / (1.0 + exp(-alpha * g)) * (u + shift);
     }
 }
 

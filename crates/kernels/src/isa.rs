@@ -66,9 +66,10 @@ struct Functions {
     add: unsafe fn(&[f32], &mut [f32]),
     rms_norm: unsafe fn(&[f32], &[f32], f32, &mut [f32]),
     silu_mul: unsafe fn(&mut [f32], &[f32]),
-    clamped_mul: unsafe fn(&mut [f32], &[f32], f32, f32),
+    clamped_mul: unsafe fn(&mut [f32], &[f32], [f32; 2], f32),
     softmax: unsafe fn(&mut [f32]),
     sigmoid: unsafe fn(&mut [f32]),
+    root_softplus: unsafe fn(&mut [f32]),
     quantize: unsafe fn(&[f32], &mut ActivationStrip),
     dot_codes: unsafe fn(Quant, Row<'_>, &[ActivationStrip]) -> f32,
     many: Many,
@@ -111,7 +112,7 @@ macro_rules! instantiate {
             pub(super) static KERNELS: Kernels = Kernels {
                 isa: $isa,
                 functions: Functions {
-                    dequantize, dot, dot_rows, dot_block, axpy, add, rms_norm, silu_mul, clamped_mul, softmax, sigmoid, quantize,
+                    dequantize, dot, dot_rows, dot_block, axpy, add, rms_norm, silu_mul, clamped_mul, softmax, sigmoid, root_softplus, quantize,
                     dot_floats: $dot_floats, dot_codes: $dot_codes, many: $many, peaks: $peaks,
                     accumulate, soften, widen, scale_codes, blend, convolve, delta, fade, fade_within, soft_mul, gate_silu,
                     gate_sigmoid,
@@ -151,8 +152,8 @@ macro_rules! instantiate {
                 generic::silu_mul(gate, up);
             }
             $(#[$attribute])*
-            fn clamped_mul(gate: &mut [f32], up: &[f32], alpha: f32, limit: f32) {
-                generic::clamped_mul(gate, up, alpha, limit);
+            fn clamped_mul(gate: &mut [f32], up: &[f32], slope: [f32; 2], limit: f32) {
+                generic::clamped_mul(gate, up, slope, limit);
             }
             $(#[$attribute])*
             fn softmax(x: &mut [f32]) {
@@ -161,6 +162,10 @@ macro_rules! instantiate {
             $(#[$attribute])*
             fn sigmoid(x: &mut [f32]) {
                 generic::sigmoid(x);
+            }
+            $(#[$attribute])*
+            fn root_softplus(x: &mut [f32]) {
+                delta::root_softplus(x);
             }
             $(#[$attribute])*
             fn quantize(x: &[f32], out: &mut ActivationStrip) {
@@ -384,11 +389,11 @@ impl Kernels {
         unsafe { (self.functions.silu_mul)(gate, up) }
     }
 
-    /// gate = g·sigmoid(alpha·g) · (u + 1), where g is the gate but at most `limit`, and u is `up` within ±`limit`.
-    pub fn clamped_mul(&self, gate: &mut [f32], up: &[f32], alpha: f32, limit: f32) {
+    /// gate = g·sigmoid(alpha·g) · (u + shift) of the slope (alpha, shift), where g is the gate but at most `limit`, and u is `up` within ±`limit`.
+    pub fn clamped_mul(&self, gate: &mut [f32], up: &[f32], slope: [f32; 2], limit: f32) {
         assert_eq!(gate.len(), up.len(), "rows of equal length");
         // SAFETY: as in `dequantize`.
-        unsafe { (self.functions.clamped_mul)(gate, up, alpha, limit) }
+        unsafe { (self.functions.clamped_mul)(gate, up, slope, limit) }
     }
 
     /// x = e^x / Σ e^x, computed from the largest down so that it cannot overflow. NaN if all of `x` is −∞.
@@ -401,6 +406,12 @@ impl Kernels {
     pub fn sigmoid(&self, x: &mut [f32]) {
         // SAFETY: as in `dequantize`.
         unsafe { (self.functions.sigmoid)(x) }
+    }
+
+    /// x = √ln(1 + e^x).
+    pub fn root_softplus(&self, x: &mut [f32]) {
+        // SAFETY: as in `dequantize`.
+        unsafe { (self.functions.root_softplus)(x) }
     }
 
     /// Spells a row of `x` as signed bytes, 256 columns a strip; the last strip may be short of columns.

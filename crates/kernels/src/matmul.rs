@@ -83,6 +83,8 @@ pub enum Join {
     Clamped {
         /// How steep the sigmoid is.
         alpha: f32,
+        /// What is added to the up projection.
+        shift: f32,
         /// What is clamped to.
         limit: f32,
     },
@@ -121,7 +123,7 @@ pub fn unit(compute: &Compute<'_>, x: &[f32], unit: Unit<'_>, out: &mut [f32], s
         let up = &ups[token * inner..][..inner];
         match join {
             Join::Silu => kernels.silu_mul(row, up),
-            Join::Clamped { alpha, limit } => kernels.clamped_mul(row, up, alpha, limit),
+            Join::Clamped { alpha, shift, limit } => kernels.clamped_mul(row, up, [alpha, shift], limit),
             Join::Soft { beta, linear } => kernels.soft_mul(row, up, beta, linear),
         }
     });

@@ -65,10 +65,11 @@ const KERNELS: &[(&str, Kernel)] = &[
     ("add", |kernels, x, y| changed(y, |y| kernels.add(x, y))),
     ("rms_norm", |kernels, x, y| changed(y, |out| kernels.rms_norm(x, y, 1e-6, out))),
     ("silu_mul", |kernels, x, y| changed(x, |x| kernels.silu_mul(x, y))),
-    ("clamped_mul", |kernels, x, y| changed(x, |x| kernels.clamped_mul(x, y, 1.702, 2.5))),
+    ("clamped_mul", |kernels, x, y| changed(x, |x| kernels.clamped_mul(x, y, [1.702, 1.0], 2.5))),
     ("soft_mul", |kernels, x, y| changed(x, |x| kernels.soft_mul(x, y, 4.0, 25.0))),
     ("softmax", |kernels, x, _| changed(x, |x| kernels.softmax(x))),
     ("sigmoid", |kernels, x, _| changed(x, |x| kernels.sigmoid(x))),
+    ("root_softplus", |kernels, x, _| changed(x, |x| kernels.root_softplus(x))),
 ];
 
 fn changed(values: &[f32], change: impl FnOnce(&mut [f32])) -> Vec<f32> {
@@ -164,7 +165,7 @@ fn the_scalar_kernels_follow_the_formulas() {
             let g = x.min(2.5);
             g * sigmoid(f64::from(1.702_f32) * g) * (y.clamp(-2.5, 2.5) + 1.0)
         };
-        let formulas: [(&str, Vec<f64>); 9] = [
+        let formulas: [(&str, Vec<f64>); 10] = [
             ("dot", vec![pairs().map(|(x, y)| x * y).sum()]),
             ("axpy", pairs().map(|(x, y)| y - f64::from(0.3_f32) * x).collect()),
             ("add", pairs().map(|(x, y)| x + y).collect()),
@@ -174,6 +175,7 @@ fn the_scalar_kernels_follow_the_formulas() {
             ("soft_mul", pairs().map(|(x, y)| soft(*x, 4.0) * sigmoid(*x) * soft(*y, 25.0)).collect()),
             ("softmax", x64.iter().map(|v| v.exp() / total).collect()),
             ("sigmoid", x64.iter().map(|v| sigmoid(*v)).collect()),
+            ("root_softplus", x64.iter().map(|v| v.exp().ln_1p().sqrt()).collect()),
         ];
         for ((name, kernel), (formula, expected)) in KERNELS.iter().zip(formulas) {
             assert_eq!(*name, formula);

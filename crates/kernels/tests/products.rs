@@ -222,7 +222,7 @@ fn a_unit_adds_its_biases_and_clamps() {
         add(&mut g, &biases[0]);
         add(&mut u, &biases[1]);
         assert!(g.iter().any(|g| *g > limit) && u.iter().any(|u| u.abs() > limit));
-        Kernels::for_isa(Isa::Scalar).unwrap().clamped_mul(&mut g, &u, 1.702, limit);
+        Kernels::for_isa(Isa::Scalar).unwrap().clamped_mul(&mut g, &u, [1.702, 1.0], limit);
         let mut expected = plain_matmul(down.matrix(), &g, activations);
         add(&mut expected, &biases[2]);
         for (kernels, threads) in tables().into_iter().flat_map(|table| [(table, 1), (table, 3)]) {
@@ -232,7 +232,7 @@ fn a_unit_adds_its_biases_and_clamps() {
             let unit_of = Unit {
                 matrices: [gates, ups, down.matrix()],
                 biases: Some([&biases[0], &biases[1], &biases[2]]),
-                join: Join::Clamped { alpha: 1.702, limit },
+                join: Join::Clamped { alpha: 1.702, shift: 1.0, limit },
             };
             unit(&compute, &x, unit_of, &mut out, &mut MatmulScratch::new());
             assert_eq!(bits(&out), bits(&expected), "{tokens} tokens, {}", kernels.isa.name());

@@ -4,10 +4,12 @@
 //! it fills. What a mixer keeps of a token is its row: for latent attention the latent row, the rotated key and that of an indexer, for
 //! grouped-query attention the key and the value of each of its heads. A recurrent mixer keeps a state of all tokens
 //! together instead, which cannot forget the last of them, and a layer with a window the rows that it still sees: a cache
-//! with such layers goes back to a mark, or to nothing.
+//! with such layers goes back to a mark, or to nothing. A layer with compressed rows keeps three things: the rows of its
+//! window, the compressed ones, and of the last tokens what those to come are computed from.
 #![forbid(unsafe_code)]
 
 mod window;
+mod keep;
 mod recurrent;
 mod saved;
 
@@ -16,23 +18,25 @@ use std::ops::Range;
 pub use backend::Precision;
 use backend::{Backend, KvRows, Tensor};
 use base::{Error, Result};
+use keep::{COMPRESSED, INPUTS, Keep, keeps};
 use recurrent::Recurrent;
 pub use recurrent::{TakeUp, state_bytes};
 pub use saved::Saving;
-use spec::{LayerSpec, Mixer, ModelSpec};
-use window::{Look, Windowed, window};
+use spec::ModelSpec;
+use window::{Look, Windowed};
 
 /// The attention state of one sequence.
 pub struct KvCache {
-    layers: Vec<Layer>,
+    /// Of each layer what it keeps: one thing mostly.
+    layers: Vec<Vec<Kept>>,
     precision: Precision,
     len: usize,
     capacity: usize,
     mark: Mark,
 }
 
-/// What one layer keeps.
-enum Layer {
+/// What is kept as [`Keep`] says.
+enum Kept {
     Rows(KvRows),
     State(Box<Recurrent>),
     Window(Box<Windowed>),
@@ -66,10 +70,10 @@ impl Beginnings {
     }
 }
 
-/// Bytes a sequence keeps of each token.
+/// Bytes a sequence keeps of each token, rounded up where several share a row.
 pub fn bytes_per_token(spec: &ModelSpec, precision: Precision) -> u64 {
-    let whole = spec.layers.iter().filter(|layer| window(layer, spec).is_none());
-    whole.map(|layer| precision.row_bytes(layer.mixer.row()) as u64).sum()
+    let keeps = spec.layers.iter().flat_map(|layer| keeps(layer, spec, precision));
+    keeps.map(|keep| keep.bytes_per_token(precision)).sum()
 }
 
 impl KvCache {
@@ -80,16 +84,18 @@ impl KvCache {
         precision: Precision,
         capacity: usize,
     ) -> Result<Self> {
-        let layer = |layer: &LayerSpec| {
-            let row = layer.mixer.row();
-            if let Some(window) = window(layer, spec) {
-                return Ok(Layer::Window(Box::new(Windowed::new(window, row, precision, backend)?)));
-            }
-            Ok(match &layer.mixer {
-                Mixer::Delta(net) => Layer::State(Box::new(Recurrent::new(net, backend)?)),
-                mixer => Layer::Rows(backend.kv_rows(capacity, mixer.row(), precision)?),
+        let kept = |keep: Keep<'_>| {
+            Ok(match keep {
+                Keep::Rows { width, every } => {
+                    Kept::Rows(backend.kv_rows(capacity / every, width, precision)?)
+                }
+                Keep::Window { width, window, precision } => {
+                    Kept::Window(Box::new(Windowed::new(window, width, precision, backend)?))
+                }
+                Keep::State(net) => Kept::State(Box::new(Recurrent::new(net, backend)?)),
             })
         };
+        let layer = |layer| keeps(layer, spec, precision).into_iter().map(kept).collect::<Result<_>>();
         let layers = spec.layers.iter().map(layer).collect::<Result<_>>()?;
         Ok(Self { layers, precision, len: 0, capacity, mark: Mark::None })
     }
@@ -100,10 +106,11 @@ impl KvCache {
         if capacity <= self.capacity {
             return Ok(());
         }
-        for (layer, kept) in spec.layers.iter().zip(&mut self.layers) {
-            let Layer::Rows(kept) = kept else { continue };
-            let mut roomier = backend.kv_rows(capacity, layer.mixer.row(), self.precision)?;
-            backend.copy_kv(kept, 0..self.len, &mut roomier)?;
+        let keeps = spec.layers.iter().flat_map(|layer| keeps(layer, spec, self.precision));
+        for (keep, kept) in keeps.zip(self.layers.iter_mut().flatten()) {
+            let (Keep::Rows { width, every }, Kept::Rows(kept)) = (keep, kept) else { continue };
+            let mut roomier = backend.kv_rows(capacity / every, width, self.precision)?;
+            backend.copy_kv(kept, 0..self.len / every, &mut roomier)?;
             *kept = roomier;
         }
         self.capacity = capacity;
@@ -120,13 +127,15 @@ impl KvCache {
     ) -> Result<Self> {
         let tokens = self.keepable(tokens);
         let mut fork = Self::new(spec, backend, self.precision, capacity)?;
-        for (from, to) in self.layers.iter().zip(&mut fork.layers) {
+        let keeps = spec.layers.iter().flat_map(|layer| keeps(layer, spec, self.precision));
+        let pairs = self.layers.iter().flatten().zip(fork.layers.iter_mut().flatten());
+        for (keep, (from, to)) in keeps.zip(pairs) {
             match (from, to) {
-                (Layer::Rows(from), Layer::Rows(to)) => backend.copy_kv(from, 0..tokens, to)?,
-                (Layer::Window(from), Layer::Window(to)) => {
+                (Kept::Rows(from), Kept::Rows(to)) => backend.copy_kv(from, 0..keep.rows(tokens), to)?,
+                (Kept::Window(from), Kept::Window(to)) => {
                     backend.copy_kv(from.at(tokens < self.len), from.seen(tokens), &mut to.kept)?;
                 }
-                (Layer::State(from), Layer::State(to)) if tokens > 0 => {
+                (Kept::State(from), Kept::State(to)) if tokens > 0 => {
                     to.copy(backend, from.at(tokens < self.len))?;
                 }
                 _ => {}
@@ -170,12 +179,14 @@ impl KvCache {
     ) -> Result<()> {
         assert!(at >= self.len, "what is kept is not written again");
         self.check_room(at, rows.len())?;
-        let Layer::Rows(all) = &mut self.layers[layer] else { panic!("layer {layer} keeps no rows") };
+        let [Kept::Rows(all), ..] = self.layers[layer].as_mut_slice() else {
+            panic!("layer {layer} keeps no rows")
+        };
         backend.store_kv(from, rows, all, at)
     }
 
-    /// [Writes](Self::write) and lets the tokens look back: `look` is called with stretches of them, in order, and with
-    /// the rows they see.
+    /// [Writes](Self::write) and lets the tokens look back: `look` is called with stretches of them, in order, with the
+    /// rows they see, and with the compressed ones where the layer has some.
     pub fn slide(
         &mut self,
         backend: &dyn Backend,
@@ -184,15 +195,61 @@ impl KvCache {
         at: usize,
         look: Look<'_>,
     ) -> Result<()> {
-        if let Layer::Rows(_) = &self.layers[layer] {
-            self.write(backend, layer, from, rows.clone(), at)?;
-            return look(rows, self.rows(layer));
-        }
         assert!(at >= self.len, "what is kept is not written again");
         self.check_room(at, rows.len())?;
         let place = (self.len, at, self.until_mark(at, rows.len()));
-        let Layer::Window(ring) = &mut self.layers[layer] else { panic!("layer {layer} keeps no rows") };
-        ring.slide(backend, place, (from, rows), look)
+        let Some((seen, others)) = self.layers[layer].split_first_mut() else {
+            panic!("layer {layer} keeps no rows")
+        };
+        let compressed = others.first().and_then(|kept| match kept {
+            Kept::Rows(rows) => Some(rows),
+            _ => None,
+        });
+        match seen {
+            Kept::Rows(all) => {
+                backend.store_kv(from, rows.clone(), all, at)?;
+                look(rows, all, compressed)
+            }
+            Kept::Window(ring) => {
+                ring.slide(backend, place, (from, rows), &mut |stretch, rows| look(stretch, rows, compressed))
+            }
+            Kept::State(_) => panic!("layer {layer} keeps no rows"),
+        }
+    }
+
+    /// Keeps of the tokens from position `at` on what compressed rows are computed from: `look` is called with stretches
+    /// of them, in order, and with what those of the last tokens are.
+    pub fn gather(
+        &mut self,
+        backend: &dyn Backend,
+        layer: usize,
+        (from, rows): (&Tensor, Range<usize>),
+        at: usize,
+        look: &mut dyn FnMut(Range<usize>, &KvRows) -> Result<()>,
+    ) -> Result<()> {
+        assert!(at >= self.len, "what is kept is not written again");
+        self.check_room(at, rows.len())?;
+        let place = (self.len, at, self.until_mark(at, rows.len()));
+        let Some(Kept::Window(inputs)) = self.layers[layer].get_mut(INPUTS) else {
+            panic!("layer {layer} compresses nothing")
+        };
+        inputs.slide(backend, place, (from, rows), look)
+    }
+
+    /// Writes compressed rows, from number `at` on. Like those of tokens they are kept when the tokens they are of are.
+    pub fn compress(&mut self, backend: &dyn Backend, layer: usize, from: &Tensor, at: usize) -> Result<()> {
+        let Some(Kept::Rows(all)) = self.layers[layer].get_mut(COMPRESSED) else {
+            panic!("layer {layer} compresses nothing")
+        };
+        backend.store_kv(from, 0..from.rows, all, at)
+    }
+
+    /// One layer's compressed rows: those kept, and those written since.
+    pub fn compressed(&self, layer: usize) -> &KvRows {
+        let Some(Kept::Rows(rows)) = self.layers[layer].get(COMPRESSED) else {
+            panic!("layer {layer} compresses nothing")
+        };
+        rows
     }
 
     fn check_room(&self, at: usize, tokens: usize) -> Result<()> {
@@ -207,7 +264,9 @@ impl KvCache {
 
     /// One layer's rows: those kept, and those written since.
     pub fn rows(&self, layer: usize) -> &KvRows {
-        let Layer::Rows(rows) = &self.layers[layer] else { panic!("layer {layer} keeps no rows") };
+        let [Kept::Rows(rows), ..] = self.layers[layer].as_slice() else {
+            panic!("layer {layer} keeps no rows")
+        };
         rows
     }
 
@@ -218,7 +277,9 @@ impl KvCache {
         self.check_room(at, tokens)?;
         let (first, begun) = (at == self.len, self.len > 0);
         let stop = self.until_mark(at, tokens);
-        let Layer::State(state) = &mut self.layers[layer] else { panic!("layer {layer} keeps no state") };
+        let [Kept::State(state)] = self.layers[layer].as_mut_slice() else {
+            panic!("layer {layer} keeps no state")
+        };
         state.walk((first, begun), tokens, stop, work)
     }
 
@@ -272,19 +333,19 @@ impl KvCache {
 
     /// Every layer keeps the rows of all tokens.
     fn goes_back_anywhere(&self) -> bool {
-        self.layers.iter().all(|layer| matches!(layer, Layer::Rows(_)))
+        self.layers.iter().flatten().all(|kept| matches!(kept, Kept::Rows(_)))
     }
 
     fn rings(&mut self) -> impl Iterator<Item = &mut Windowed> {
-        self.layers.iter_mut().filter_map(|layer| match layer {
-            Layer::Window(ring) => Some(ring.as_mut()),
+        self.layers.iter_mut().flatten().filter_map(|kept| match kept {
+            Kept::Window(ring) => Some(ring.as_mut()),
             _ => None,
         })
     }
 
     fn states(&mut self) -> impl Iterator<Item = &mut Recurrent> {
-        self.layers.iter_mut().filter_map(|layer| match layer {
-            Layer::State(state) => Some(state.as_mut()),
+        self.layers.iter_mut().flatten().filter_map(|kept| match kept {
+            Kept::State(state) => Some(state.as_mut()),
             _ => None,
         })
     }

@@ -8,22 +8,18 @@ use std::ops::Range;
 
 use backend::{Backend, Before, DeltaState, Precision};
 use base::Result;
-use spec::{DeltaNet, Mixer, ModelSpec};
+use spec::{DeltaNet, ModelSpec};
 
-use crate::window::ring_bytes;
+use crate::keep::keeps;
 use crate::{KvCache, Mark};
 
 /// Takes a stretch of tokens up: from what was kept before it, to the state after it.
 pub type TakeUp<'a> = &'a mut dyn FnMut(Range<usize>, Before<'_>, &mut DeltaState) -> Result<()>;
 
-/// Bytes a sequence keeps however many tokens it has: of every recurrent layer three states, and of every layer with a
-/// window three rings.
+/// Bytes a sequence keeps however many tokens it has: three of every state, and of every ring.
 pub fn state_bytes(spec: &ModelSpec, precision: Precision) -> u64 {
-    let of_layer = |mixer: &Mixer| match mixer {
-        Mixer::Delta(net) => 3 * DeltaState::bytes(net),
-        _ => 0,
-    };
-    spec.layers.iter().map(|layer| of_layer(&layer.mixer) + ring_bytes(layer, spec, precision)).sum()
+    let keeps = spec.layers.iter().flat_map(|layer| keeps(layer, spec, precision));
+    keeps.map(|keep| keep.fixed_bytes()).sum()
 }
 
 /// The states of one layer.

@@ -9,10 +9,10 @@ use std::ops::Range;
 
 use backend::{Backend, DeltaState, KvRows, Precision, Tensor};
 use base::{Context, Error, Result};
-use spec::{LayerSpec, Mixer, ModelSpec};
+use spec::ModelSpec;
 
-use crate::window::window;
-use crate::{KvCache, Layer, Mark};
+use crate::keep::keeps;
+use crate::{Kept, KvCache, Mark};
 
 const MAGIC: [u8; 8] = *b"tidemlKV";
 
@@ -22,14 +22,6 @@ const VERSION: u32 = 3;
 /// Bytes that are held at once.
 const PIECE: usize = 1 << 20;
 
-/// Bytes of a state that does not grow.
-fn state(mixer: &Mixer) -> u64 {
-    match mixer {
-        Mixer::Delta(net) => DeltaState::bytes(net),
-        _ => 0,
-    }
-}
-
 /// Everything before rows and states.
 fn head(spec: &ModelSpec, precision: Precision, tokens: usize, mark: usize) -> Vec<u8> {
     let place = Precision::ALL.iter().position(|one| *one == precision).unwrap_or_default();
@@ -37,10 +29,8 @@ fn head(spec: &ModelSpec, precision: Precision, tokens: usize, mark: usize) -> V
     for number in [VERSION, place as u32, spec.layers.len() as u32] {
         bytes.extend(number.to_le_bytes());
     }
-    for layer in &spec.layers {
-        bytes.extend((layer.mixer.row() as u64).to_le_bytes());
-        let fixed = window(layer, spec).map_or(state(&layer.mixer), |window| window as u64);
-        bytes.extend(fixed.to_le_bytes());
+    for keep in spec.layers.iter().flat_map(|layer| keeps(layer, spec, precision)) {
+        keep.told().iter().for_each(|number| bytes.extend(number.to_le_bytes()));
     }
     bytes.extend((tokens as u64).to_le_bytes());
     bytes.extend((mark as u64).to_le_bytes());
@@ -50,7 +40,8 @@ fn head(spec: &ModelSpec, precision: Precision, tokens: usize, mark: usize) -> V
 /// How far a cache is written: it goes on at any later time, as long as what is kept stays as it is.
 pub struct Saving {
     tokens: usize,
-    layer: usize,
+    /// Of all that layers keep.
+    place: usize,
     row: usize,
     begun: bool,
 }
@@ -59,24 +50,18 @@ impl Saving {
     /// Nothing is written yet of the first `tokens` tokens, a number that the cache could [go back
     /// to](KvCache::keepable).
     pub fn of(tokens: usize) -> Self {
-        Self { tokens, layer: 0, row: 0, begun: false }
+        Self { tokens, place: 0, row: 0, begun: false }
     }
 }
 
 impl KvCache {
     /// Bytes that [`save`](Self::save) writes of the first `tokens` tokens.
     pub fn saved_bytes(&self, spec: &ModelSpec, tokens: usize) -> u64 {
-        let fixed = |tokens: usize| -> u64 {
-            let layer = |layer: &LayerSpec| match window(layer, spec) {
-                Some(window) => (tokens.min(window - 1) * self.precision.row_bytes(layer.mixer.row())) as u64,
-                None => state(&layer.mixer),
-            };
-            if tokens > 0 { spec.layers.iter().map(layer).sum() } else { 0 }
-        };
-        head(spec, self.precision, tokens, 0).len() as u64
-            + crate::bytes_per_token(spec, self.precision) * tokens as u64
-            + fixed(tokens)
-            + fixed(self.mark_below(tokens))
+        let keeps = || spec.layers.iter().flat_map(|layer| keeps(layer, spec, self.precision));
+        let rows: u64 = keeps().map(|keep| keep.saved_rows(self.precision, tokens)).sum();
+        let fixed = |tokens: usize| keeps().map(|keep| keep.saved_fixed(tokens)).sum::<u64>();
+        let head = head(spec, self.precision, tokens, 0).len() as u64;
+        head + rows + fixed(tokens) + fixed(self.mark_below(tokens))
     }
 
     /// The mark that is saved with the first `tokens` tokens; 0 for none.
@@ -118,43 +103,34 @@ impl KvCache {
             write(out, &head(spec, self.precision, tokens, mark))?;
             saving.begun = true;
         }
-        let Some(layer) = self.layers.get(saving.layer).filter(|_| tokens > 0) else { return Ok(false) };
-        let row_before = std::mem::replace(&mut saving.row, tokens);
+        let keeps = spec.layers.iter().flat_map(|layer| keeps(layer, spec, self.precision));
+        let mut all = keeps.zip(self.layers.iter().flatten()).skip(saving.place);
+        let Some((keep, kept)) = all.next().filter(|_| tokens > 0) else { return Ok(false) };
+        let whole = keep.rows(tokens);
+        let row_before = std::mem::replace(&mut saving.row, whole);
         let is_marked = tokens < self.len;
-        match layer {
-            Layer::Rows(rows) => {
+        match kept {
+            Kept::Rows(rows) => {
                 let count = rows_at_once(self.precision.row_bytes(rows.cols));
-                saving.row = tokens.min(row_before + count);
+                saving.row = whole.min(row_before + count);
                 write(out, &backend.kv_bytes(rows, row_before..saving.row)?)?;
             }
-            Layer::Window(ring) => {
-                self.write_ring(backend, ring.at(is_marked), ring.seen(tokens), out)?;
-                self.write_ring(backend, ring.at(true), ring.seen(mark), out)?;
+            Kept::Window(ring) => {
+                write_ring(backend, ring.at(is_marked), ring.seen(tokens), out)?;
+                write_ring(backend, ring.at(true), ring.seen(mark), out)?;
             }
-            Layer::State(state) => {
+            Kept::State(state) => {
                 write_state(backend, state.at(is_marked), out)?;
                 if mark > 0 {
                     write_state(backend, state.at(true), out)?;
                 }
             }
         }
-        if saving.row == tokens {
-            (saving.layer, saving.row) = (saving.layer + 1, 0);
+        if saving.row < whole {
+            return Ok(true);
         }
-        Ok(saving.layer < self.layers.len())
-    }
-
-    fn write_ring(
-        &self,
-        backend: &dyn Backend,
-        ring: &KvRows,
-        positions: Range<usize>,
-        out: &mut dyn Write,
-    ) -> Result<()> {
-        for piece in pieces(positions, ring.rows, self.precision.row_bytes(ring.cols)) {
-            write(out, &backend.kv_bytes(ring, piece)?)?;
-        }
-        Ok(())
+        (saving.place, saving.row) = (saving.place + 1, 0);
+        Ok(all.next().is_some())
     }
 
     /// A cache with room for `capacity` tokens that keeps what was [saved](Self::save) of one of the same model.
@@ -175,16 +151,17 @@ impl KvCache {
         }
         let (tokens, mark) = (tokens as usize, mark as usize);
         let mut cache = Self::new(spec, backend, precision, capacity)?;
-        for layer in cache.layers.iter_mut().filter(|_| tokens > 0) {
-            match layer {
-                Layer::Rows(rows) => read_rows(backend, precision, 0..tokens, rows, input),
-                Layer::Window(ring) => {
+        let keeps = spec.layers.iter().flat_map(|layer| keeps(layer, spec, precision));
+        for (keep, kept) in keeps.zip(cache.layers.iter_mut().flatten()).filter(|_| tokens > 0) {
+            match kept {
+                Kept::Rows(rows) => read_rows(backend, 0..keep.rows(tokens), rows, input),
+                Kept::Window(ring) => {
                     let (seen, marked) = (ring.seen(tokens), ring.seen(mark));
-                    read_rows(backend, precision, seen, &mut ring.kept, input)
-                        .and_then(|()| read_rows(backend, precision, marked, &mut ring.marked, input))
+                    read_rows(backend, seen, &mut ring.kept, input)
+                        .and_then(|()| read_rows(backend, marked, &mut ring.marked, input))
                 }
-                Layer::State(state) if mark == 0 => read_state(backend, &mut state.kept, input),
-                Layer::State(state) => read_state(backend, &mut state.kept, input)
+                Kept::State(state) if mark == 0 => read_state(backend, &mut state.kept, input),
+                Kept::State(state) => read_state(backend, &mut state.kept, input)
                     .and_then(|()| read_state(backend, &mut state.marked, input)),
             }
             .within(place)?;
@@ -199,6 +176,18 @@ impl KvCache {
 
 fn write(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
     out.write_all(bytes).map_err(|error| Error::io("writing what attention keeps", &error))
+}
+
+fn write_ring(
+    backend: &dyn Backend,
+    ring: &KvRows,
+    positions: Range<usize>,
+    out: &mut dyn Write,
+) -> Result<()> {
+    for piece in pieces(positions, ring.rows, ring.precision.row_bytes(ring.cols)) {
+        write(out, &backend.kv_bytes(ring, piece)?)?;
+    }
+    Ok(())
 }
 
 fn write_state(backend: &dyn Backend, state: &DeltaState, out: &mut dyn Write) -> Result<()> {
@@ -222,12 +211,11 @@ fn read_state(backend: &dyn Backend, state: &mut DeltaState, input: &mut dyn Rea
 /// Reads the rows of these positions to where they lie in `rows`.
 fn read_rows(
     backend: &dyn Backend,
-    precision: Precision,
     positions: Range<usize>,
     rows: &mut KvRows,
     input: &mut dyn Read,
 ) -> Result<()> {
-    let row_bytes = precision.row_bytes(rows.cols);
+    let row_bytes = rows.precision.row_bytes(rows.cols);
     let mut bytes = Vec::new();
     for piece in pieces(positions, rows.rows, row_bytes) {
         bytes.resize(piece.len() * row_bytes, 0);

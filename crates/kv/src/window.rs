@@ -8,26 +8,13 @@ use std::ops::Range;
 
 use backend::{Backend, KvRows, Precision, Tensor};
 use base::Result;
-use spec::{LayerSpec, Mixer, ModelSpec};
 
 /// Tokens that are written before they look back.
 const STRETCH: usize = 128;
 
 /// Rows of a ring.
-fn room(window: usize) -> usize {
+pub(crate) fn room(window: usize) -> usize {
     window.saturating_sub(1).saturating_add(STRETCH)
-}
-
-/// The window of a layer that keeps rings, as it does where they take less than the whole context would.
-pub(crate) fn window(layer: &LayerSpec, spec: &ModelSpec) -> Option<usize> {
-    let Mixer::Gqa(gqa) = &layer.mixer else { return None };
-    gqa.window.filter(|window| room(*window).saturating_mul(3) < spec.context)
-}
-
-/// Bytes of a layer's three rings.
-pub(crate) fn ring_bytes(layer: &LayerSpec, spec: &ModelSpec, precision: Precision) -> u64 {
-    let rows = window(layer, spec).map_or(0, |window| 3 * room(window));
-    (rows * precision.row_bytes(layer.mixer.row())) as u64
 }
 
 /// The rings of one layer.
@@ -40,8 +27,8 @@ pub(crate) struct Windowed {
     moved: bool,
 }
 
-/// What stretches of tokens do with the rows they see.
-pub(crate) type Look<'a> = &'a mut dyn FnMut(Range<usize>, &KvRows) -> Result<()>;
+/// What stretches of tokens do with the rows they see, and with compressed ones.
+pub(crate) type Look<'a> = &'a mut dyn FnMut(Range<usize>, &KvRows, Option<&KvRows>) -> Result<()>;
 
 impl Windowed {
     pub(crate) fn new(
@@ -66,7 +53,7 @@ impl Windowed {
         backend: &dyn Backend,
         (len, at, until): (usize, usize, Option<usize>),
         (from, rows): (&Tensor, Range<usize>),
-        look: Look<'_>,
+        look: &mut dyn FnMut(Range<usize>, &KvRows) -> Result<()>,
     ) -> Result<()> {
         self.moved &= at > len;
         if !self.moved && at + rows.len() > len + STRETCH {

@@ -33,12 +33,13 @@ enum Part {
 /// Why [`Part::Rounding`] is left out.
 const ROUNDED: &str = "activations and cached keys are rounded in this engine's own way";
 
-/// Name endings of the tensors a packed weight is published as (compressed-tensors; DeepSeek's FP8; modelopt's
+/// Name endings of the tensors a packed weight is published as (compressed-tensors; DeepSeek's FP8 and FP4; modelopt's
 /// NVFP4; gpt-oss, in both layouts), and what the weight's own name ends with.
 const ENDINGS: &[(&str, &str, Part)] = &[
     (".weight_packed", ".weight", Part::Values),
     (".weight_scale", ".weight", Part::Scales),
     (".weight_scale_inv", ".weight", Part::Scales),
+    (".scale", ".weight", Part::Scales),
     (".weight_shape", ".weight", Part::Shape),
     ("_blocks", "", Part::Values),
     ("_scales", "", Part::Scales),
@@ -91,8 +92,12 @@ pub(crate) fn claim(checkpoint: &Checkpoint, names: &Names) -> Result<(Vec<Claim
 fn claim_one(format: Format, names: &Names, name: &str) -> (Claim, Part) {
     let endings = if format == Format::Safetensors { ENDINGS } else { GGUF_ENDINGS };
     for (ending, own, part) in endings {
-        if let Some(stem) = name.strip_suffix(ending) {
-            return (names.claim(&format!("{stem}{own}")), *part);
+        // Some weights bear such a name themselves: norms of gpt-oss are called `.scale`.
+        if let Some(stem) = name.strip_suffix(ending)
+            && let claim = names.claim(&format!("{stem}{own}"))
+            && claim != Claim::Unknown
+        {
+            return (claim, *part);
         }
     }
     (names.claim(name), Part::Values)

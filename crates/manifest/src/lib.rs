@@ -18,7 +18,7 @@ use formats::{Checkpoint, Format};
 use spec::{Claim, Config, Family, LayerWeight, ModelSpec, Names, Role, families};
 
 pub use experts::{ExpertMatrix, LayerExperts};
-pub use stored::{Factor, Stored};
+pub use stored::{Factor, Stored, Table};
 
 /// An opened model: what it is, and where its bytes lie.
 #[derive(Debug)]
@@ -30,6 +30,7 @@ pub struct Manifest {
     /// What each tensor of the checkpoint is for, in the checkpoint's order.
     pub claims: Vec<Claim>,
     trunk: BTreeMap<Role, Stored>,
+    tables: BTreeMap<LayerId, Table>,
     experts: Vec<Option<LayerExperts>>,
 }
 
@@ -45,14 +46,21 @@ impl Manifest {
             Format::Safetensors => Names::new(family.names, family.prefix, family.skips, &spec),
         };
         let (claims, found) = claims::claim(checkpoint, &names)?;
-        let mut stored = BTreeMap::new();
+        let (mut stored, mut tables) = (BTreeMap::new(), BTreeMap::new());
         for (role, parts) in found {
-            stored.insert(role, parts.resolve(checkpoint, &spec, role)?);
+            match role {
+                Role::Layer(layer, LayerWeight::ExpertTable) => {
+                    tables.insert(layer, parts.table(checkpoint, &spec, role)?);
+                }
+                _ => {
+                    stored.insert(role, parts.resolve(checkpoint, &spec, role)?);
+                }
+            }
         }
         projections::take_apart(&mut stored, &spec).within(described)?;
-        check_trunk(&stored, &spec, &names).within(described)?;
+        check_trunk(&stored, &tables, &spec, &names).within(described)?;
         let experts = experts::collect(&mut stored, &spec, &names).within(described)?;
-        Ok(Self { spec, files: checkpoint.files.clone(), claims, trunk: stored, experts })
+        Ok(Self { spec, files: checkpoint.files.clone(), claims, trunk: stored, tables, experts })
     }
 
     /// Opens the model at `path`: a GGUF file, or a folder of safetensors.
@@ -75,7 +83,7 @@ impl Manifest {
             }
         }
         let (spec, files, claims) = (self.spec.clone(), self.files.clone(), self.claims.clone());
-        Self { spec, files, claims, trunk, experts }
+        Self { spec, files, claims, trunk, tables: self.tables.clone(), experts }
     }
 
     /// Whether dense feed-forward networks are streamed.
@@ -87,6 +95,11 @@ impl Manifest {
     /// Where the weight with this role lies, if the model has it.
     pub fn stored(&self, role: Role) -> Option<&Stored> {
         self.trunk.get(&role)
+    }
+
+    /// Where the table lies that says the experts of each token, if the layer has one.
+    pub fn table(&self, layer: LayerId) -> Option<&Table> {
+        self.tables.get(&layer)
     }
 
     /// Whether the embedding stays in memory. A token needs one row of it, so it does not, unless it is also the
@@ -111,7 +124,9 @@ impl Manifest {
             Role::Layer(_, LayerWeight::Convolution) => (8 * stored.rows * stored.cols) as u64,
             _ => stored.bytes(),
         };
-        self.trunk.iter().filter(|(role, _)| resident(role)).map(bytes).sum()
+        let tables: usize =
+            self.tables.values().map(|table| table.rows * table.cols * size_of::<u32>()).sum();
+        self.trunk.iter().filter(|(role, _)| resident(role)).map(bytes).sum::<u64>() + tables as u64
     }
 
     /// Bytes of all routed experts.
@@ -156,11 +171,20 @@ fn read_spec(family: &Family, checkpoint: &Checkpoint) -> Result<ModelSpec> {
 }
 
 /// Everything the spec asks for is there, and nothing else.
-fn check_trunk(stored: &BTreeMap<Role, Stored>, spec: &ModelSpec, names: &Names) -> Result<()> {
+fn check_trunk(
+    stored: &BTreeMap<Role, Stored>,
+    tables: &BTreeMap<LayerId, Table>,
+    spec: &ModelSpec,
+    names: &Names,
+) -> Result<()> {
     let holds = |layer: LayerId, weight| stored.contains_key(&Role::Layer(layer, weight));
     let split = |layer| holds(layer, LayerWeight::KeyUp) || holds(layer, LayerWeight::ValueUp);
     let wanted: BTreeSet<Role> = spec.trunk(split).into_iter().collect();
-    if let Some(missing) = wanted.iter().find(|role| !stored.contains_key(role)) {
+    let found = |role: &Role| match role {
+        Role::Layer(layer, LayerWeight::ExpertTable) => tables.contains_key(layer),
+        _ => stored.contains_key(role),
+    };
+    if let Some(missing) = wanted.iter().find(|role| !found(role)) {
         return Err(err_missing(*missing, names));
     }
     match stored.iter().find(|(role, _)| !wanted.contains(role) && !experts::is_routed(role)) {

@@ -64,7 +64,45 @@ const GROUP: usize = 32;
 /// Values a scale stands for in NVFP4.
 const SMALL_GROUP: usize = 16;
 
+/// A table of whole numbers as it lies in the files: the experts of each token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// What the file calls it.
+    pub name: String,
+    /// Tokens.
+    pub rows: usize,
+    /// Experts of each.
+    pub cols: usize,
+    /// Where it lies.
+    pub extent: Extent,
+    /// Bytes of a number: 4 or 8, of the lowest value first.
+    pub number_bytes: usize,
+}
+
 impl Parts {
+    /// The table that these tensors are, which must be one.
+    pub(crate) fn table(self, checkpoint: &Checkpoint, spec: &ModelSpec, role: Role) -> Result<Table> {
+        let shape = spec.shape(role).ok_or_else(|| Error::corrupt(format!("this model has no {role}")));
+        let others = self.scales.or(self.shape).or(self.factor).or(self.divisor);
+        let Some(tensor) = self.values.or(others).map(|index| &checkpoint.tensors[index]) else {
+            return Err(Error::corrupt(format!("{role} is missing")));
+        };
+        let table = || {
+            let shape = shape?;
+            let (rows, cols) = matrix(&shape);
+            let number_bytes = match tensor.element {
+                _ if others.is_some() => return Err(err_unasked_scales(&tensor.name, Quant::F32)),
+                Element::I32 => 4,
+                Element::I64 => 8,
+                _ => return Err(err_whole_numbers(&tensor.element)),
+            };
+            check_shape(tensor, &shape, role)?;
+            check_bytes(tensor, rows * cols * number_bytes)?;
+            Ok(Table { name: tensor.name.clone(), rows, cols, extent: tensor.extent, number_bytes })
+        };
+        table().within(|| format!("tensor {}", Quoted(&tensor.name))).within(|| file_of(checkpoint, tensor))
+    }
+
     /// The weight that these tensors are, checked against what the spec asks.
     pub(crate) fn resolve(self, checkpoint: &Checkpoint, spec: &ModelSpec, role: Role) -> Result<Stored> {
         let tensor = |index: usize| &checkpoint.tensors[index];
@@ -123,6 +161,9 @@ fn resolve(
         }
         Element::U8 if values.name.ends_with("_packed") && cols % GROUP == 0 => {
             (Quant::Mxfp4G32, vec![rows, cols / 2], Some((Element::U8, vec![rows, cols / GROUP])))
+        }
+        Element::I8 if cols % GROUP == 0 => {
+            (Quant::Mxfp4G32, vec![rows, cols / 2], Some((Element::E8M0, vec![rows, cols / GROUP])))
         }
         other => return Err(err_element(other)),
     };
@@ -255,6 +296,10 @@ fn err_element(element: &Element) -> Error {
         Quoted(element.name()),
         runs.join(", ")
     ))
+}
+
+fn err_whole_numbers(element: &Element) -> Error {
+    Error::corrupt(format!("it is of type {}; expected I32 or I64", Quoted(element.name())))
 }
 
 fn err_two_factors(factor: &str, divisor: &str) -> Error {

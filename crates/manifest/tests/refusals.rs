@@ -19,6 +19,7 @@ const FAMILIES: &[&str] = &[
     "grouped/model.gguf",
     "../deepseek_v32/plain/model.gguf",
     "../glm_moe_dsa/shared/model.gguf",
+    "../deepseek_v4/plain/model.gguf",
     "../qwen3_moe/plain/model.gguf",
     "../mixtral/plain/model.gguf",
     "../mixtral/plain/by_expert.gguf",
@@ -54,10 +55,14 @@ fn refused_of(model: &str, change: impl Fn(&mut Checkpoint)) -> (Kind, String) {
     let tensors: Vec<Tensor> = checkpoint.tensors.iter().map(described).collect();
     let mut writer = Writer::new(File::create(&path).unwrap(), &checkpoint.metadata, &tensors).unwrap();
     for tensor in &tensors {
-        let Element::Weight(quant) = tensor.element else { panic!("fixtures hold weights") };
         let cols = *tensor.shape.last().unwrap() as usize;
         let rows = tensor.shape.iter().product::<u64>() as usize / cols;
-        writer.append(&vec![0; quant.plane_bytes(rows, cols).unwrap().values]).unwrap();
+        let bytes = match tensor.element {
+            Element::Weight(quant) => quant.plane_bytes(rows, cols).unwrap().values,
+            Element::I32 => 4 * rows * cols,
+            _ => panic!("fixtures hold weights, and tables"),
+        };
+        writer.append(&vec![0; bytes]).unwrap();
     }
     writer.finish().unwrap();
     let error = opening(&path);

@@ -7,27 +7,27 @@ use std::sync::atomic::AtomicBool;
 use backend::{Backend, Form, Rotation, Span, Tensor, Weight};
 use base::{Error, LayerId, Result, Timeline, TokenId};
 use experts::ExpertPool;
-use spec::ModelSpec;
+use spec::{ModelSpec, Rope};
 
 use crate::blocks::{Ahead, Ffn, Mixer};
 use crate::embedding::Embedding;
 use crate::portion::portions;
 use crate::step::{Entry, Guesser, Logits, Step, go_on, positions, spans};
-use crate::stream::Stream;
+use crate::stream::{Stream, Tap};
 
 /// A model with everything resident in place, ready to run.
 pub struct Decoder {
     pub(crate) spec: ModelSpec,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) embedding: Embedding,
-    /// Angle per position of each rotated pair.
-    pub(crate) frequencies: Vec<f32>,
+    /// Of each of the model's rotations the angle per position of each rotated pair.
+    pub(crate) frequencies: Vec<Vec<f32>>,
     pub(crate) layers: Vec<Layer>,
     /// Those whose feed-forward network every token uses and which does not stay in memory.
     pub(crate) streamed: Vec<LayerId>,
     pub(crate) norm: Weight,
-    /// What block residuals are scored by before it, where the model has them.
-    pub(crate) score: Option<Weight>,
+    /// How that sees the residual stream.
+    pub(crate) tap: Tap,
     /// `None`: the embedding is the head, and resident.
     pub(crate) head: Option<Weight>,
     pub(crate) form: Option<Form>,
@@ -38,9 +38,11 @@ pub struct Decoder {
 /// One decoder layer.
 pub(crate) struct Layer {
     pub(crate) id: LayerId,
-    /// What block residuals are scored by before the mixer and before the network, where the model has them.
-    pub(crate) mixer_score: Option<Weight>,
-    pub(crate) ffn_score: Option<Weight>,
+    /// How mixer and feed-forward network see the residual stream.
+    pub(crate) mixer_tap: Tap,
+    pub(crate) ffn_tap: Tap,
+    /// Which of the model's rotations the mixer has.
+    pub(crate) rope: usize,
     pub(crate) mixer_norm: Weight,
     pub(crate) mixer: Mixer,
     pub(crate) ffn_norm: Weight,
@@ -108,13 +110,17 @@ impl Decoder {
             return Ok(());
         }
         let spans = spans(entries);
-        let rotate = |spans: &[Span]| match self.spec.rope() {
-            Some(rope) => Rotation::new(rope, &self.frequencies, &positions(spans)),
-            None => Rotation::none(),
+        let ropes = self.spec.ropes();
+        let rotate = |spans: &[Span]| -> Vec<Rotation> {
+            let positions = positions(spans);
+            let of = |(rope, frequencies): (&&Rope, &Vec<f32>)| Rotation::new(rope, frequencies, &positions);
+            let rotations = ropes.iter().zip(&self.frequencies).map(of);
+            if ropes.is_empty() { vec![Rotation::none()] } else { rotations.collect() }
         };
-        let (rotation, portions) = (rotate(&spans), portions(&spans, &rotate));
+        let (rotations, portions) = (rotate(&spans), portions(&spans, &rotate));
         let backend = self.backend.as_ref();
-        let mut x = Stream::new(self.embedding.look_up(&tokens, backend)?);
+        let embedded = self.embedding.look_up(&tokens, backend)?;
+        let mut x = Stream::new(embedded, self.spec.streams.as_ref(), backend)?;
         let (form, guesser, count) = (self.form, self.guesser, self.layers.len() as f64);
         let progress = &mut |layers: f64| progress(layers / count);
         let (timeline, streamed) = (&self.timeline, self.streamed.as_slice());
@@ -123,7 +129,9 @@ impl Decoder {
             experts,
             entries,
             spans,
-            rotation,
+            rotations,
+            rope: 0,
+            tokens: &tokens,
             chosen: Vec::new(),
             portions,
             form,
@@ -140,7 +148,7 @@ impl Decoder {
             let begins = self.spec.residuals.is_some_and(|of| index.is_multiple_of(of.layers));
             layer.forward(&mut x, begins, &self.layers[index + 1..], &mut step)?;
         }
-        let x = x.seen(self.score.as_ref(), self.spec.norm_eps, backend)?;
+        let (x, _) = x.seen(&self.tap, self.spec.norm_eps, backend)?;
         self.predict(&x, &step, emit)?;
         for entry in entries {
             entry.kv.commit(entry.tokens.len());
@@ -206,27 +214,23 @@ impl Layer {
     /// follow.
     fn forward(&self, x: &mut Stream, begins: bool, later: &[Layer], step: &mut Step<'_, '_>) -> Result<()> {
         let backend = step.backend;
-        let h = backend.rms_norm(
-            &*x.seen(self.mixer_score.as_ref(), self.eps, backend)?,
-            &self.mixer_norm,
-            self.eps,
-        )?;
+        self.ffn.begin(self.id, step)?;
+        let (seen, way) = x.seen(&self.mixer_tap, self.eps, backend)?;
+        let h = backend.rms_norm(&seen, &self.mixer_norm, self.eps)?;
+        drop(seen);
         let mixer = step.timeline.during("mixer", self.id.0);
+        step.rope = self.rope;
         let h = step.in_portions(&h, &mut |h, step| self.mixer.forward(self.id, h, step))?;
         drop(mixer);
-        if begins {
-            x.begin_block(h)
-        } else {
-            backend.add(&mut x.present, &h)?
-        }
+        x.take(h, way, begins, backend)?;
 
-        let seen = x.seen(self.ffn_score.as_ref(), self.eps, backend)?;
+        let (seen, way) = x.seen(&self.ffn_tap, self.eps, backend)?;
         let h = backend.rms_norm(&seen, &self.ffn_norm, self.eps)?;
         let ahead = later.iter().find_map(|layer| layer.ahead(&seen));
         let ffn = step.timeline.during("ffn", self.id.0);
         let h = self.ffn.forward(self.id, &h, ahead, step)?;
         drop((ffn, seen));
-        backend.add(&mut x.present, &h)
+        x.take(h, way, false, backend)
     }
 
     /// What there is to guess with, if this layer has experts.

@@ -1,7 +1,9 @@
 //! Roles to weights: everything resident is read and placed. What is missing was refused when the model was opened.
 
 mod factors;
+mod tables;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use backend::{Backend, LatentUp, Weight};
@@ -11,11 +13,13 @@ use quant::{Matrix, Quant};
 use spec::{DeltaNet, Gate, Gqa, KimiDelta, LayerWeight as W, Mla, Role, Scope};
 
 use crate::blocks::{
-    Chooses, Delta, Ffn, Gated, GroupedAttention, Indexer, Inputs, Latent, LatentAttention, Linear, LowRank,
-    Mixer, Moe, Projection, Rates, Streamed,
+    Chooses, CompressedAttention, CompressedIndexer, Compressor, Delta, Ffn, Gated, GroupedAttention,
+    Indexer, Inputs, Latent, LatentAttention, Linear, LowRank, Mixer, Mixture, Moe, Projection, Rates,
+    Streamed,
 };
 use crate::decoder::{Decoder, Layer};
 use crate::embedding::{Embedding, RowSource};
+use crate::stream::{Connection, Tap};
 
 /// Reads bytes of the model's files: fills a buffer of the extent's length.
 pub type ReadExact<'a> = &'a mut dyn FnMut(Extent, &mut [u8]) -> Result<()>;
@@ -29,14 +33,17 @@ pub fn load(
     read: ReadExact<'_>,
     rows: Arc<dyn RowSource>,
 ) -> Result<Decoder> {
-    let mut loader = Loader { manifest, backend: backend.as_ref(), read };
+    let mut loader = Loader { manifest, backend: backend.as_ref(), read, ones: BTreeMap::new() };
     let embedding = match (manifest.stored(Role::Embedding), manifest.embedding_is_resident()) {
         (Some(stored), false) => Embedding::Rows { stored: stored.clone(), source: rows },
         _ => Embedding::Resident(loader.weight(Role::Embedding)?),
     };
     let frequencies = loader.frequencies()?;
     let norm = loader.norm(Role::OutputNorm)?;
-    let score = loader.score(Role::OutputScore, Role::OutputScoreNorm)?;
+    let tap = match &manifest.spec.streams {
+        Some(_) => loader.connection([Role::OutputMix, Role::OutputMixBias, Role::OutputMixScale])?,
+        None => loader.blocks_tap(Role::OutputScore, Role::OutputScoreNorm)?,
+    };
     let head = loader.optional(Role::Head)?;
     let layers = (0..manifest.spec.layers.len()).map(|i| loader.layer(LayerId(i as u32)));
     let layers: Vec<Layer> = layers.collect::<Result<_>>()?;
@@ -50,7 +57,7 @@ pub fn load(
         layers,
         streamed,
         norm,
-        score,
+        tap,
         head,
         form: None,
         guesser: None,
@@ -62,17 +69,21 @@ struct Loader<'a> {
     manifest: &'a Manifest,
     backend: &'a dyn Backend,
     read: ReadExact<'a>,
+    ones: BTreeMap<usize, Arc<Weight>>,
 }
 
 impl Loader<'_> {
-    /// Angle per position of each rotated pair, divided by the factors that the model stores, if it does.
-    fn frequencies(&mut self) -> Result<Vec<f32>> {
-        let Some(rope) = self.manifest.spec.rope() else { return Ok(Vec::new()) };
-        let frequencies = rope.frequencies().into_iter().map(|angle| angle as f32);
-        let Some(factors) = self.optional(Role::RopeFactors)? else { return Ok(frequencies.collect()) };
+    /// Of each rotation the angle per position of each rotated pair, divided by the factors that the model stores, if it
+    /// does.
+    fn frequencies(&mut self) -> Result<Vec<Vec<f32>>> {
+        let of = |rope: &&spec::Rope| rope.frequencies().into_iter().map(|angle| angle as f32).collect();
+        let mut all: Vec<Vec<f32>> = self.manifest.spec.ropes().iter().map(of).collect();
+        let Some(factors) = self.optional(Role::RopeFactors)? else { return Ok(all) };
         let factors = self.backend.embed(&factors, &[0])?;
         let factors = self.backend.to_host(&factors, 0..1)?;
-        Ok(frequencies.zip(factors).map(|(frequency, factor)| frequency / factor).collect())
+        let stored = all.iter_mut().take(1).flatten().zip(factors);
+        stored.for_each(|(frequency, factor)| *frequency /= factor);
+        Ok(all)
     }
 
     fn layer(&mut self, id: LayerId) -> Result<Layer> {
@@ -84,31 +95,123 @@ impl Loader<'_> {
                 Some(kimi) => self.kimi_delta(id, net, kimi)?,
                 None => self.delta(id, net)?,
             })),
+            spec::Mixer::Compressed(sizes) => Mixer::Compressed(Box::new(self.compressed(id, sizes)?)),
         };
+        let rope = spec
+            .mixer
+            .rope()
+            .and_then(|rope| self.manifest.spec.ropes().iter().position(|other| *other == rope));
         Ok(Layer {
             id,
-            mixer_score: self.score(Role::Layer(id, W::MixerScore), Role::Layer(id, W::MixerScoreNorm))?,
+            rope: rope.unwrap_or(0),
+            mixer_tap: self.tap(
+                id,
+                [W::MixerScore, W::MixerScoreNorm],
+                [W::MixerMix, W::MixerMixBias, W::MixerMixScale],
+            )?,
             mixer_norm: self.norm(Role::Layer(id, W::MixerNorm))?,
             mixer,
-            ffn_score: self.score(Role::Layer(id, W::FfnScore), Role::Layer(id, W::FfnScoreNorm))?,
+            ffn_tap: self.tap(
+                id,
+                [W::FfnScore, W::FfnScoreNorm],
+                [W::FfnMix, W::FfnMixBias, W::FfnMixScale],
+            )?,
             ffn_norm: self.norm(Role::Layer(id, W::FfnNorm))?,
             ffn: self.ffn(id)?,
             eps: self.manifest.spec.norm_eps,
         })
     }
 
+    /// How a part of a layer sees the residual stream: by `[score, norm]` or by `[mix, bias, scale]`.
+    fn tap(&mut self, id: LayerId, [score, norm]: [W; 2], connection: [W; 3]) -> Result<Tap> {
+        match &self.manifest.spec.streams {
+            Some(_) => self.connection(connection.map(|weight| Role::Layer(id, weight))),
+            None => self.blocks_tap(Role::Layer(id, score), Role::Layer(id, norm)),
+        }
+    }
+
+    fn connection(&mut self, [mix, bias, scale]: [Role; 3]) -> Result<Tap> {
+        let spec = &self.manifest.spec;
+        let Some(streams) = spec.streams else { return Ok(Tap::Plain) };
+        Ok(Tap::Streams(Box::new(Connection {
+            streams,
+            norm: self.ones(spec.residual())?,
+            mix: self.weight(mix)?,
+            bias: self.weight(bias)?,
+            scale: self.weight(scale)?,
+            eps: spec.norm_eps,
+        })))
+    }
+
+    /// A vector of ones, for norms without weights: one of each width.
+    fn ones(&mut self, width: usize) -> Result<Arc<Weight>> {
+        if let Some(ones) = self.ones.get(&width) {
+            return Ok(ones.clone());
+        }
+        let ones = Arc::new(self.vector(vec![1.0; width])?);
+        self.ones.insert(width, ones.clone());
+        Ok(ones)
+    }
+
     /// What block residuals are scored by, multiplied with the weights of the norm before, if the model has them.
-    fn score(&mut self, role: Role, norm: Role) -> Result<Option<Weight>> {
+    fn blocks_tap(&mut self, role: Role, norm: Role) -> Result<Tap> {
         match self.manifest.spec.residuals {
-            None => Ok(None),
-            Some(residuals) if residuals.fused => self.weight(role).map(Some),
+            None => Ok(Tap::Plain),
+            Some(residuals) if residuals.fused => self.weight(role).map(Tap::Blocks),
             Some(_) => {
                 let norm = self.numbers(norm)?;
                 let multiply =
                     |score: &[f32]| score.iter().zip(&norm).map(|(score, norm)| score * norm).collect();
-                self.spelled(role, &multiply).map(Some)
+                self.spelled(role, &multiply).map(Tap::Blocks)
             }
         }
+    }
+
+    fn compressed(&mut self, id: LayerId, sizes: &spec::Compressed) -> Result<CompressedAttention> {
+        Ok(CompressedAttention {
+            sizes: sizes.clone(),
+            low_rank: LowRank { down: self.of(id, W::QueryDown)?, norm: self.of(id, W::QueryNorm)? },
+            queries: self.of(id, W::QueryUp)?,
+            query_norm: self.ones(sizes.head)?,
+            key: self.of(id, W::Key)?,
+            key_norm: self.of(id, W::KeyNorm)?,
+            sinks: self.of(id, W::Sinks)?,
+            compressor: match &sizes.compressor {
+                Some(compressor) => Some(self.compressor(id, compressor, &sizes.rope)?),
+                None => None,
+            },
+            out_down: self.of(id, W::MixerOutDown)?,
+            out: self.of(id, W::MixerOut)?,
+            eps: self.manifest.spec.norm_eps,
+        })
+    }
+
+    fn compressor(&mut self, id: LayerId, sizes: &spec::Compressor, rope: &spec::Rope) -> Result<Compressor> {
+        let rows = [W::CompressedKey, W::CompressedGate, W::CompressedPlaces, W::CompressedNorm];
+        let keys = [W::IndexKey, W::IndexGate, W::IndexPlaces, W::IndexNorm];
+        Ok(Compressor {
+            sizes: sizes.clone(),
+            frequencies: rope.frequencies().into_iter().map(|angle| angle as f32).collect(),
+            rows: self.mixture(id, rows)?,
+            indexer: match &sizes.indexer {
+                None => None,
+                Some(indexer) => Some(CompressedIndexer {
+                    sizes: indexer.clone(),
+                    keys: self.mixture(id, keys)?,
+                    query: self.of(id, W::IndexQuery)?,
+                    weights: self.of(id, W::IndexWeights)?,
+                }),
+            },
+        })
+    }
+
+    fn mixture(&mut self, id: LayerId, [key, gate, places, norm]: [W; 4]) -> Result<Mixture> {
+        Ok(Mixture {
+            key: self.of(id, key)?,
+            gate: self.of(id, gate)?,
+            places: self.of(id, places)?,
+            norm: self.of(id, norm)?,
+        })
     }
 
     fn grouped(&mut self, id: LayerId, gqa: &Gqa) -> Result<GroupedAttention> {
@@ -255,6 +358,10 @@ impl Loader<'_> {
             rule: moe.router.clone(),
             router: self.linear(id, W::Router, W::LogitBias)?,
             bias: self.optional(Role::Layer(id, W::RouterBias))?,
+            table: match self.manifest.table(id) {
+                Some(table) => Some(tables::read(table, moe.experts, self.read)?),
+                None => None,
+            },
             shared: if moe.shared_inner > 0 { Some(self.gated(id, shared, moe.gate)?) } else { None },
             latent: match moe.latent {
                 Some(_) => Some(self.latent_width(id)?),

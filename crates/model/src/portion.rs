@@ -18,14 +18,15 @@ pub(crate) struct Portion {
     pub(crate) rows: Range<usize>,
     /// Of every entry, counted from the first of `rows`.
     pub(crate) spans: Vec<Span>,
-    pub(crate) rotation: Rotation,
+    /// As the step has them.
+    pub(crate) rotations: Vec<Rotation>,
     /// As the step has it, of the tokens of this portion.
     pub(crate) chosen: Vec<Option<Chosen>>,
 }
 
-/// The portions of a pass, each with a span for every entry and the rotation that `rotate` makes of its positions. None
+/// The portions of a pass, each with a span for every entry and the rotations that `rotate` makes of its positions. None
 /// when the pass is no longer than one.
-pub(crate) fn portions(spans: &[Span], rotate: &dyn Fn(&[Span]) -> Rotation) -> Vec<Portion> {
+pub(crate) fn portions(spans: &[Span], rotate: &dyn Fn(&[Span]) -> Vec<Rotation>) -> Vec<Portion> {
     let count = spans.last().map_or(0, |span| span.rows.end);
     if count <= PORTION {
         return Vec::new();
@@ -33,8 +34,8 @@ pub(crate) fn portions(spans: &[Span], rotate: &dyn Fn(&[Span]) -> Rotation) -> 
     let portion = |first: usize| {
         let rows = first..count.min(first + PORTION);
         let spans: Vec<Span> = spans.iter().map(|span| part(span, &rows)).collect();
-        let rotation = rotate(&spans);
-        Portion { rows, spans, rotation, chosen: Vec::new() }
+        let rotations = rotate(&spans);
+        Portion { rows, spans, rotations, chosen: Vec::new() }
     };
     (0..count).step_by(PORTION).map(portion).collect()
 }
@@ -76,8 +77,7 @@ mod tests {
     fn every_row_stands_in_its_portion_where_it_stood() {
         let whole = [(0..3, 7), (3..3, 0), (3..1100, 40), (1100..1101, 9)];
         let spans = whole.map(|(rows, start)| Span { rows, start });
-        let rotation =
-            |_: &[Span]| Rotation { dims: 0, pairs: spec::RopePairs::Halves, cos: vec![], sin: vec![] };
+        let rotation = |_: &[Span]| vec![Rotation::none()];
         let portions = portions(&spans, &rotation);
         assert_eq!(
             portions.iter().map(|portion| portion.rows.clone()).collect::<Vec<_>>(),

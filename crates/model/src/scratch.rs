@@ -1,7 +1,10 @@
 //! How much memory one pass needs beside weights, experts and KV: a pure function of the shapes.
 
-use backend::{delta_scratch_bytes, grouped_scratch_bytes, index_scratch_bytes, latent_scratch_bytes};
-use spec::{DeltaNet, Ffn, Gate, Gqa, Mixer, Mla, ModelSpec, Scope};
+use backend::{
+    compressed_scratch_bytes, delta_scratch_bytes, grouped_scratch_bytes, index_scratch_bytes,
+    latent_scratch_bytes,
+};
+use spec::{Compressed, DeltaNet, Ffn, Gate, Gqa, Mixer, Mla, ModelSpec, Scope};
 
 use crate::decoder::HEAD_ROWS;
 use crate::portion::PORTION;
@@ -29,7 +32,10 @@ pub fn scratch_bytes(spec: &ModelSpec, pass: &PassSize) -> u64 {
     // The residual stream and its norm, and cosines and sines.
     // Of a stream in blocks also what each began with, and a mixture of them.
     let blocks = spec.residuals.map_or(0, |of| spec.layers.len().div_ceil(of.layers) + 1);
-    let residual = tokens * ((2 + blocks) * spec.hidden + spec.rope().map_or(0, |rope| rope.dims));
+    // Of several streams all, their norm or a copy, and each token's shares.
+    let streams = spec.streams.map_or(0, |of| 2 * spec.residual() + 2 * of.shares());
+    let turned: usize = spec.ropes().iter().map(|rope| rope.dims).sum();
+    let residual = tokens * ((2 + blocks) * spec.hidden + streams + turned);
     // Of a pass in portions: what they add up to, and one of them going in and coming out.
     let gathered = if tokens > PORTION { (tokens + 2 * PORTION) * spec.hidden } else { 0 };
     let widest = spec.layers.iter().map(|layer| {
@@ -51,7 +57,7 @@ pub fn scratch_bytes(spec: &ModelSpec, pass: &PassSize) -> u64 {
 fn chosen(spec: &ModelSpec, tokens: usize, context: usize) -> usize {
     let of_layer = |layer: &spec::LayerSpec| match &layer.mixer {
         Mixer::Mla(mla) => mla.top_k(),
-        Mixer::Gqa(_) | Mixer::Delta(_) => None,
+        Mixer::Gqa(_) | Mixer::Delta(_) | Mixer::Compressed(_) => None,
     };
     spec.layers.iter().filter_map(of_layer).max().unwrap_or(0).min(context) * tokens
 }
@@ -86,10 +92,11 @@ fn widest_row(spec: &ModelSpec) -> usize {
             Mixer::Mla(mla) => (mla.heads * mla.value).max(mla.query_rank.unwrap_or(0)),
             Mixer::Gqa(gqa) => gqa.heads * gqa.head,
             Mixer::Delta(net) => net.values(),
+            Mixer::Compressed(of) => (of.heads * of.head / of.groups).max(of.groups * of.group_rank),
         };
         inner_width(&layer.ffn).max(widest)
     };
-    spec.layers.iter().map(of_layer).max().unwrap_or(0).max(spec.hidden)
+    spec.layers.iter().map(of_layer).max().unwrap_or(0).max(spec.residual())
 }
 
 fn mixer(mixer: &Mixer, pass: &PassSize) -> usize {
@@ -97,7 +104,28 @@ fn mixer(mixer: &Mixer, pass: &PassSize) -> usize {
         Mixer::Mla(mla) => latent(mla, pass),
         Mixer::Gqa(gqa) => grouped(gqa, pass),
         Mixer::Delta(net) => delta(net, pass),
+        Mixer::Compressed(of) => compressed(of, pass),
     }
+}
+
+fn compressed(of: &Compressed, pass: &PassSize) -> usize {
+    let PassSize { tokens, context, threads, .. } = *pass;
+    // Queries twice (a product keeps its transpose), answers, a group of them as a product takes and gives them, and what
+    // groups answer.
+    let answers = of.heads * of.head;
+    let group = (answers / of.groups).max(of.group_rank);
+    let rows = tokens * (of.query_rank + 3 * answers + of.head + 2 * group + of.groups * of.group_rank);
+    let compressed = of.compressor.as_ref().map_or(0, |compressor| {
+        let rows = tokens / compressor.ratio + 1;
+        let inputs = tokens * 2 * compressor.inputs(of.head) + 3 * rows * compressor.row(of.head);
+        let index = compressor.indexer.as_ref().map_or(0, |indexer| {
+            let context = context / compressor.ratio;
+            let asked = tokens * (2 * indexer.heads * indexer.head + indexer.heads);
+            asked + index_scratch_bytes(indexer, tokens, context, threads) / size_of::<f32>()
+        });
+        inputs + index
+    });
+    rows + compressed + compressed_scratch_bytes(of, tokens, context, threads) / size_of::<f32>()
 }
 
 fn delta(net: &DeltaNet, pass: &PassSize) -> usize {

@@ -45,9 +45,14 @@ pub(crate) struct Step<'a, 'b> {
     pub(crate) entries: &'a mut [Entry<'b>],
     /// Rows of the batch, and places in their sequences, of each entry.
     pub(crate) spans: Vec<Span>,
-    pub(crate) rotation: Rotation,
+    /// Of the model's rotations each, for the positions of these rows.
+    pub(crate) rotations: Vec<Rotation>,
+    /// Which of them the present layer has.
+    pub(crate) rope: usize,
     /// What the tokens of each entry chose to attend to in the last layer that chose; `None`: all up to their own.
     pub(crate) chosen: Vec<Option<Chosen>>,
+    /// The tokens of the whole pass, whatever rows of it are worked on.
+    pub(crate) tokens: &'a [TokenId],
     /// The pass cut in portions; none when it is short.
     pub(crate) portions: Vec<Portion>,
     pub(crate) timeline: &'a Timeline,
@@ -64,6 +69,11 @@ pub(crate) struct Step<'a, 'b> {
 }
 
 impl Step<'_, '_> {
+    /// That of the present layer; of no dimensions where the model does not rotate.
+    pub(crate) fn rotation(&self) -> &Rotation {
+        &self.rotations[self.rope]
+    }
+
     /// Lets `mix` work on `x`, `[tokens, hidden]`, portion by portion.
     pub(crate) fn in_portions(
         &mut self,
@@ -92,7 +102,7 @@ impl Step<'_, '_> {
     fn exchange(&mut self, index: usize) {
         let portion = &mut self.portions[index];
         std::mem::swap(&mut self.spans, &mut portion.spans);
-        std::mem::swap(&mut self.rotation, &mut portion.rotation);
+        std::mem::swap(&mut self.rotations, &mut portion.rotations);
         std::mem::swap(&mut self.chosen, &mut portion.chosen);
     }
 }

@@ -63,6 +63,15 @@ impl<'a> Matrix<'a> {
         })
     }
 
+    /// `count` rows from `first` on.
+    ///
+    /// # Panics
+    /// When there are no such rows.
+    pub fn band(self, first: usize, count: usize) -> Self {
+        assert!(first + count <= self.rows, "rows {first} to {} of {}", first + count, self.rows);
+        Self { rows: count, first: self.first + first * self.step, ..self }
+    }
+
     /// The same, all its values times `factor`.
     pub fn times(self, factor: f32) -> Self {
         Self { factor: self.factor * factor, ..self }

@@ -2,7 +2,9 @@
 
 use base::{Error, Result};
 
-use crate::{DeltaNet, Gqa, GroupScore, Mixer, Mla, ModelSpec, Moe, Rope, Router, Scope};
+use crate::{
+    Compressed, DeltaNet, Gqa, GroupScore, Indexer, Mixer, Mla, ModelSpec, Moe, Rope, Router, Scope, Streams,
+};
 
 /// More layers than any model has; a file that says more is broken.
 pub(crate) const LAYERS_MAX: usize = 1024;
@@ -14,6 +16,10 @@ const ROUTED_MAX: usize = 1 << 20;
 /// keeps these.
 const HEAD_MAX: usize = 1024;
 const KERNEL_MAX: usize = 16;
+/// More tokens to a compressed row than any model has, more residual streams, and more rounds of mixing them.
+const RATIO_MAX: usize = 1024;
+const STREAMS_MAX: usize = 16;
+const ROUNDS_MAX: usize = 256;
 
 impl ModelSpec {
     /// The spec, unless it contradicts itself or is none that could be run.
@@ -29,6 +35,7 @@ impl ModelSpec {
         if self.residuals.is_some_and(|of| of.layers == 0) {
             return Err(Error::corrupt("blocks of no layers"));
         }
+        self.streams.as_ref().map_or(Ok(()), Streams::check)?;
         let (mut routed, mut chosen) = (0, None);
         for layer in &self.layers {
             match &layer.mixer {
@@ -38,6 +45,7 @@ impl ModelSpec {
                 }
                 Mixer::Gqa(gqa) => gqa.check()?,
                 Mixer::Delta(net) => net.check()?,
+                Mixer::Compressed(compressed) => compressed.check()?,
             }
             if let Some(moe) = layer.moe() {
                 moe.check()?;
@@ -62,24 +70,66 @@ impl Mla {
             Scope::Former { .. } => {
                 Err(Error::corrupt("a layer attends to what the one before it chose, which chooses nothing"))
             }
-            Scope::Indexed(indexer) => {
-                let (head, dims) = (indexer.head, self.rope.as_ref().map_or(0, |rope| rope.dims));
-                if self.query_rank.is_none() {
-                    return Err(Error::unsupported(
-                        "an indexer beside queries that are projected in one step",
-                    ));
-                }
-                let sane = (1..=HEAD_MAX).contains(&indexer.heads) && (dims..=HEAD_MAX).contains(&head);
-                if !sane || indexer.top_k == 0 {
-                    return Err(Error::corrupt(format!(
-                        "an indexer of {} heads of {head} numbers, {dims} of them rotated, that chooses {} tokens; \
-                         expected from 1 to {HEAD_MAX} heads, and numbers, and one token at least",
-                        indexer.heads, indexer.top_k
-                    )));
-                }
-                Ok(())
+            Scope::Indexed(_) if self.query_rank.is_none() => {
+                Err(Error::unsupported("an indexer beside queries that are projected in one step"))
             }
+            Scope::Indexed(indexer) => indexer.check(self.rope.as_ref().map_or(0, |rope| rope.dims)),
         }
+    }
+}
+
+impl Indexer {
+    /// `dims` of its numbers are rotated.
+    fn check(&self, dims: usize) -> Result<()> {
+        let Self { heads, head, top_k, .. } = *self;
+        if (1..=HEAD_MAX).contains(&heads) && (dims..=HEAD_MAX).contains(&head) && top_k > 0 {
+            return Ok(());
+        }
+        Err(Error::corrupt(format!(
+            "an indexer of {heads} heads of {head} numbers, {dims} of them rotated, that chooses {top_k} tokens; \
+             expected from 1 to {HEAD_MAX} heads, and numbers, and one token at least"
+        )))
+    }
+}
+
+impl Compressed {
+    fn check(&self) -> Result<()> {
+        let Self { heads, head, groups, window, .. } = *self;
+        if groups == 0 || !heads.is_multiple_of(groups) {
+            return Err(Error::corrupt(format!("{heads} heads cannot answer in {groups} groups")));
+        }
+        if self.rope.dims > head || head > HEAD_MAX {
+            let dims = self.rope.dims;
+            return Err(Error::corrupt(format!(
+                "{dims} rotated dimensions of heads of {head}; expected at most {HEAD_MAX} of either"
+            )));
+        }
+        let ratio = self.compressor.as_ref().map_or(1, |compressor| compressor.ratio);
+        if window == 0 || !(1..=RATIO_MAX).contains(&ratio) {
+            return Err(Error::corrupt(format!(
+                "a window of {window} tokens, and rows of {ratio}; expected one at least, and at most {RATIO_MAX} to a row"
+            )));
+        }
+        if let Some(indexer) = self.compressor.as_ref().and_then(|compressor| compressor.indexer.as_ref()) {
+            indexer.check(self.rope.dims)?;
+        }
+        self.rope.check()
+    }
+}
+
+impl Streams {
+    fn check(&self) -> Result<()> {
+        let Self { count, rounds, eps } = *self;
+        if (1..=STREAMS_MAX).contains(&count)
+            && (1..=ROUNDS_MAX).contains(&rounds)
+            && (0.0..1.0).contains(&eps)
+        {
+            return Ok(());
+        }
+        Err(Error::corrupt(format!(
+            "{count} residual streams, mixed in {rounds} rounds with an epsilon of {eps}; expected from 1 to \
+             {STREAMS_MAX}, from 1 to {ROUNDS_MAX}, and a small number that is not below 0"
+        )))
     }
 }
 

@@ -14,8 +14,9 @@ pub mod families;
 pub use config::Config;
 pub use families::Family;
 pub use model::{
-    Bands, BlockResiduals, DeltaNet, Ffn, Gate, Gqa, GroupScore, Groups, HeadNorm, Indexer, KeySharing,
-    KimiDelta, LayerSpec, Mixer, Mla, ModelSpec, Moe, Rope, RopePairs, Router, Scope, Score, Stretch, Yarn,
+    Bands, BlockResiduals, Compressed, Compressor, DeltaNet, Ffn, Gate, Gqa, GroupScore, Groups, HeadNorm,
+    Indexer, KeySharing, KimiDelta, LayerSpec, Mixer, Mla, ModelSpec, Moe, Rope, RopePairs, Router, Scope,
+    Score, Streams, Stretch, Yarn,
 };
 pub use names::{Claim, Names, Skip};
 pub use role::{ExpertPart, LayerWeight, Role, Slot};

@@ -22,6 +22,8 @@ pub struct ModelSpec {
     pub mtp_layers: usize,
     /// Layers attend to what earlier blocks of layers began with; `None` adds every answer to one stream.
     pub residuals: Option<BlockResiduals>,
+    /// The residual stream is several; `None`: it is one.
+    pub streams: Option<Streams>,
     /// The decoder layers, in order.
     pub layers: Vec<LayerSpec>,
 }
@@ -37,10 +39,46 @@ pub struct BlockResiduals {
     pub fused: bool,
 }
 
+/// Manifold-constrained hyper-connections (arXiv:2512.24880): several residual streams of the model's width. What a mixer
+/// or a feed-forward network sees of a token is a weighted sum of its streams; its answer is added to each with a weight
+/// of that stream, and the streams are mixed with each other. All these weights are computed from the streams.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Streams {
+    /// How many.
+    pub count: usize,
+    /// Times that the matrix which mixes them is divided by the sums of its rows, then of its columns.
+    pub rounds: usize,
+    /// What keeps these weights above 0.
+    pub eps: f32,
+}
+
+impl Streams {
+    /// Weights of a token: what it sees of each stream, what each gets of the answer, and how they are mixed.
+    pub fn shares(&self) -> usize {
+        (2 + self.count) * self.count
+    }
+}
+
 impl ModelSpec {
-    /// The rotation of queries and keys, which all layers that rotate share; `None` when none does.
+    /// The rotations of queries and keys, each once, in the order of the first layers that rotate so.
+    pub fn ropes(&self) -> Vec<&Rope> {
+        let mut ropes = Vec::new();
+        for rope in self.layers.iter().filter_map(|layer| layer.mixer.rope()) {
+            if !ropes.contains(&rope) {
+                ropes.push(rope);
+            }
+        }
+        ropes
+    }
+
+    /// The first of these, which most models share among all layers that rotate; `None` when none does.
     pub fn rope(&self) -> Option<&Rope> {
         self.layers.iter().find_map(|layer| layer.mixer.rope())
+    }
+
+    /// Width of the residual stream, or of all of them side by side.
+    pub fn residual(&self) -> usize {
+        self.hidden * self.streams.map_or(1, |streams| streams.count)
     }
 }
 
@@ -62,6 +100,8 @@ pub enum Mixer {
     Gqa(Gqa),
     /// Gated DeltaNet.
     Delta(DeltaNet),
+    /// Attention to a window, and beyond it to rows that each stand for several tokens.
+    Compressed(Compressed),
 }
 
 impl Mixer {
@@ -71,6 +111,7 @@ impl Mixer {
             Self::Mla(mla) => mla.cached(),
             Self::Gqa(gqa) => gqa.row(),
             Self::Delta(_) => 0,
+            Self::Compressed(compressed) => compressed.head,
         }
     }
 
@@ -80,7 +121,90 @@ impl Mixer {
             Self::Mla(mla) => mla.rope.as_ref(),
             Self::Gqa(gqa) => Some(&gqa.rope),
             Self::Delta(_) => None,
+            Self::Compressed(compressed) => Some(&compressed.rope),
         }
+    }
+
+    /// Tokens that a token sees at most where the mixer has a window, itself among them.
+    pub fn window(&self) -> Option<usize> {
+        match self {
+            Self::Gqa(gqa) => gqa.window,
+            Self::Compressed(compressed) => Some(compressed.window),
+            Self::Mla(_) | Self::Delta(_) => None,
+        }
+    }
+
+    /// What compresses rows, where something does.
+    pub fn compressor(&self) -> Option<&Compressor> {
+        match self {
+            Self::Compressed(compressed) => compressed.compressor.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// Attention of many heads to one row a token, which is key and value at once: to those of a window, and to compressed
+/// rows (DeepSeek-V4). Queries have a norm without weights, head by head; the last `rope.dims` columns of queries and
+/// rows are rotated, and those of answers back; every head has a sink.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compressed {
+    /// Number of query heads.
+    pub heads: usize,
+    /// Width of a head, and of a row.
+    pub head: usize,
+    /// Rank of the query projection.
+    pub query_rank: usize,
+    /// Groups of heads whose answers are projected together, each to a rank of its own.
+    pub groups: usize,
+    /// That rank.
+    pub group_rank: usize,
+    /// Tokens that a token sees as they are, itself among them.
+    pub window: usize,
+    /// What it sees beyond; `None`: nothing.
+    pub compressor: Option<Compressor>,
+    /// The rotation.
+    pub rope: Rope,
+}
+
+impl Compressed {
+    /// What scores are multiplied by before the softmax.
+    pub fn scale(&self) -> f32 {
+        (self.head as f64).powf(-0.5) as f32
+    }
+}
+
+/// How rows come about that stand for several tokens: of every stretch of `ratio` tokens one, each column a mixture of
+/// what the tokens project, by a softmax over what they project besides. A row is seen by the last token of its stretch
+/// and those behind it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compressor {
+    /// Tokens of a stretch.
+    pub ratio: usize,
+    /// A row is also of the stretch before its own, from which tokens project other numbers.
+    pub overlaps: bool,
+    /// Chooses which rows a token attends to, by rows of its own that come about likewise; `None`: to all.
+    pub indexer: Option<Indexer>,
+}
+
+impl Compressor {
+    /// Numbers that a token projects for each column of a row.
+    pub fn parts(&self) -> usize {
+        if self.overlaps { 2 } else { 1 }
+    }
+
+    /// Tokens that a row is of.
+    pub fn window(&self) -> usize {
+        self.ratio * self.parts()
+    }
+
+    /// Width of a compressed row, with that of the indexer behind it.
+    pub fn row(&self, head: usize) -> usize {
+        head + self.indexer.as_ref().map_or(0, |indexer| indexer.head)
+    }
+
+    /// Width of what a token projects for its row, and for how it is mixed.
+    pub fn inputs(&self, head: usize) -> usize {
+        2 * self.parts() * self.row(head)
     }
 }
 
@@ -284,7 +408,8 @@ pub enum Scope {
 pub struct Indexer {
     /// Number of heads.
     pub heads: usize,
-    /// Width of a head's query, and of the one key of a token; the first dimensions are rotated as attention's are.
+    /// Width of a head's query, and of the one key of a token; the first dimensions are rotated as attention's are, or
+    /// the last where they are in attention.
     pub head: usize,
     /// Tokens that are chosen at most. Of equal scores the earlier token's counts.
     pub top_k: usize,
@@ -472,10 +597,12 @@ impl Moe {
 pub enum Gate {
     /// `silu(gate) * up`.
     Silu,
-    /// `gate * sigmoid(alpha * gate) * (up + 1)`, the gate at most `limit` and `up` within it either way.
+    /// `gate * sigmoid(alpha * gate) * (up + shift)`, the gate at most `limit` and `up` within it either way.
     Clamped {
         /// How steep the sigmoid is.
         alpha: f32,
+        /// What is added to `up`.
+        shift: f32,
         /// What is clamped to.
         limit: f32,
     },
@@ -493,6 +620,8 @@ pub enum Gate {
 pub struct Router {
     /// Experts a token uses.
     pub top_k: usize,
+    /// Which these are hangs on what token it is alone, and a table says it; scores say only what they weigh.
+    pub by_token: bool,
     /// The logits have a learned bias.
     pub logit_bias: bool,
     /// From logits to scores.
@@ -514,6 +643,8 @@ pub enum Score {
     Sigmoid,
     /// Over all experts.
     Softmax,
+    /// The square root of ln(1 + e^logit), each expert on its own.
+    RootSoftplus,
 }
 
 /// Group-limited routing (DeepSeek-V2/V3): experts come in equal groups, and only some groups take part.

@@ -163,6 +163,7 @@ mod tests {
             tied_head: false,
             mtp_layers: 1,
             residuals: None,
+            streams: None,
             layers: vec![LayerSpec { mixer: mla(), ffn: Ffn::Dense { inner: 1, gate: Gate::Silu } }; 3],
         };
         let names = Names::new(&[TABLE], "text.", &[Skip { prefix: "vision.", reason: "vision" }], &spec);

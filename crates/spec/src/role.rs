@@ -5,8 +5,8 @@ use std::fmt;
 use base::{ExpertKey, LayerId};
 
 use crate::{
-    BlockResiduals, DeltaNet, Ffn, Gqa, HeadNorm, Indexer, KimiDelta, LayerSpec, Mixer, Mla, ModelSpec, Moe,
-    Scope, Stretch,
+    BlockResiduals, Compressed, Compressor, DeltaNet, Ffn, Gqa, HeadNorm, Indexer, KimiDelta, LayerSpec,
+    Mixer, Mla, ModelSpec, Moe, Scope, Stretch,
 };
 
 /// What one weight of a model is for.
@@ -22,6 +22,12 @@ pub enum Role {
     OutputScore,
     /// Norm before that, `[hidden]`.
     OutputScoreNorm,
+    /// What shares of the residual streams before the output norm are projected by, `[streams, residual]`.
+    OutputMix,
+    /// What is added to them, `[streams]`.
+    OutputMixBias,
+    /// What they are multiplied by first, `[1]`.
+    OutputMixScale,
     /// What each frequency of the rotation is divided by, `[dims / 2]`.
     RopeFactors,
     /// A weight every token of this layer needs.
@@ -50,6 +56,18 @@ pub enum LayerWeight {
     FfnScore,
     /// Norm before that, `[hidden]`.
     FfnScoreNorm,
+    /// What shares of the residual streams are projected by around the mixer, `[shares, residual]`.
+    MixerMix,
+    /// What is added to them, `[shares]`.
+    MixerMixBias,
+    /// What they are multiplied by first: what is seen, what gets the answer, what mixes streams, `[3]`.
+    MixerMixScale,
+    /// The same around the feed-forward network, `[shares, residual]`.
+    FfnMix,
+    /// `[shares]`
+    FfnMixBias,
+    /// `[3]`
+    FfnMixScale,
     /// Query projection in one step, `[heads * (nope + rotated), hidden]`, `[heads * head, hidden]` or
     /// `[key_heads * key, hidden]`; with a gate of each head behind its query, twice as many rows.
     Query,
@@ -87,14 +105,28 @@ pub enum LayerWeight {
     ValueUp,
     /// Queries of an indexer, `[heads * head, query_rank]`.
     IndexQuery,
-    /// Key of an indexer, `[head, hidden]`.
+    /// Key of an indexer, `[head, hidden]`; or what compresses it, `[parts * head, hidden]`.
     IndexKey,
+    /// How that is mixed, `[parts * head, hidden]`.
+    IndexGate,
+    /// What is added to it by a token's place in its stretch, `[ratio, parts * head]`.
+    IndexPlaces,
     /// Norm of that key, `[head]`.
     IndexNorm,
     /// What is added to it then, `[head]`.
     IndexBias,
     /// What an indexer's heads weigh, `[heads, hidden]`.
     IndexWeights,
+    /// What compressed rows are mixtures of, `[parts * head, hidden]`.
+    CompressedKey,
+    /// How they are mixed, `[parts * head, hidden]`.
+    CompressedGate,
+    /// What is added to it by a token's place in its stretch, `[ratio, parts * head]`.
+    CompressedPlaces,
+    /// Norm of compressed rows, `[head]`.
+    CompressedNorm,
+    /// First step of the output projection, group by group, `[groups * group_rank, heads * head / groups]`.
+    MixerOutDown,
     /// Output projection of the mixer, `[hidden, heads * value]` or `[hidden, heads * head]`; also that of Kimi Delta
     /// Attention, `[hidden, values]`.
     MixerOut,
@@ -148,6 +180,8 @@ pub enum LayerWeight {
     Router,
     /// Bias on the router's scores for the choice of experts, `[experts]`.
     RouterBias,
+    /// The experts of each token, `[vocab, top_k]`: whole numbers.
+    ExpertTable,
     /// Bias of the router's logits, `[experts]`.
     LogitBias,
     /// Biases of routed experts' gates, `[experts, inner]`.
@@ -214,6 +248,9 @@ impl ModelSpec {
             Role::OutputNorm => Some(vec![self.hidden]),
             Role::OutputScore => self.residuals.map(|_| vec![self.hidden]),
             Role::OutputScoreNorm => self.residuals.filter(|of| !of.fused).map(|_| vec![self.hidden]),
+            Role::OutputMix => self.streams.map(|of| vec![of.count, self.residual()]),
+            Role::OutputMixBias => self.streams.map(|of| vec![of.count]),
+            Role::OutputMixScale => self.streams.map(|_| vec![1]),
             Role::RopeFactors => {
                 let stored = self.rope().filter(|rope| rope.stretch == Stretch::Stored);
                 stored.map(|rope| vec![rope.dims / 2])
@@ -221,6 +258,19 @@ impl ModelSpec {
             Role::Layer(_, LayerWeight::MixerScore | LayerWeight::FfnScore) => self.shape(Role::OutputScore),
             Role::Layer(_, LayerWeight::MixerScoreNorm | LayerWeight::FfnScoreNorm) => {
                 self.shape(Role::OutputScoreNorm)
+            }
+            Role::Layer(_, LayerWeight::MixerMix | LayerWeight::FfnMix) => {
+                self.streams.map(|of| vec![of.shares(), self.residual()])
+            }
+            Role::Layer(_, LayerWeight::MixerMixBias | LayerWeight::FfnMixBias) => {
+                self.streams.map(|of| vec![of.shares()])
+            }
+            Role::Layer(_, LayerWeight::MixerMixScale | LayerWeight::FfnMixScale) => {
+                self.streams.map(|_| vec![3])
+            }
+            Role::Layer(id, LayerWeight::ExpertTable) => {
+                let router = &layer(id)?.moe()?.router;
+                router.by_token.then(|| vec![self.vocab, router.top_k])
             }
             Role::Layer(id, weight) => layer(id)?.shape(weight, self.hidden),
             Role::Expert(key, part) => {
@@ -253,16 +303,32 @@ impl ModelSpec {
             roles.push(Role::OutputScore);
             roles.extend((!residuals.fused).then_some(Role::OutputScoreNorm));
         }
+        if self.streams.is_some() {
+            roles.extend([Role::OutputMix, Role::OutputMixBias, Role::OutputMixScale]);
+        }
         for (index, layer) in self.layers.iter().enumerate() {
             let id = LayerId(index as u32);
             roles.extend(layer.weights(split(id)).into_iter().map(|weight| Role::Layer(id, weight)));
             if let Some(residuals) = &self.residuals {
                 roles.extend(residuals.weights().iter().map(|weight| Role::Layer(id, *weight)));
             }
+            if self.streams.is_some() {
+                roles.extend(STREAM_WEIGHTS.iter().map(|weight| Role::Layer(id, *weight)));
+            }
         }
         roles
     }
 }
+
+/// What every layer of a model with several residual streams has.
+const STREAM_WEIGHTS: &[LayerWeight] = &[
+    LayerWeight::MixerMix,
+    LayerWeight::MixerMixBias,
+    LayerWeight::MixerMixScale,
+    LayerWeight::FfnMix,
+    LayerWeight::FfnMixBias,
+    LayerWeight::FfnMixScale,
+];
 
 impl BlockResiduals {
     fn weights(&self) -> &'static [LayerWeight] {
@@ -290,12 +356,14 @@ impl LayerSpec {
             Mixer::Mla(mla) => weights.extend(mla.weights(split)),
             Mixer::Gqa(gqa) => weights.extend(gqa.weights()),
             Mixer::Delta(net) => weights.extend(net.weights()),
+            Mixer::Compressed(compressed) => weights.extend(compressed.weights()),
         }
         match &self.ffn {
             Ffn::Dense { .. } => weights.extend([W::Gate, W::Up, W::Down]),
             Ffn::Moe(moe) => {
                 weights.push(W::Router);
                 weights.extend(moe.router.bias.then_some(W::RouterBias));
+                weights.extend(moe.router.by_token.then_some(W::ExpertTable));
                 weights.extend(moe.router.logit_bias.then_some(W::LogitBias));
                 weights.extend_from_slice(match (moe.biases, moe.alternating) {
                     (false, _) => &[],
@@ -342,6 +410,7 @@ impl LayerSpec {
                 Mixer::Mla(mla) => mla.shape(weight, hidden),
                 Mixer::Gqa(gqa) => gqa.shape(weight, hidden),
                 Mixer::Delta(net) => net.shape(weight, hidden),
+                Mixer::Compressed(compressed) => compressed.shape(weight, hidden),
             },
         }
     }
@@ -497,6 +566,61 @@ impl Mla {
                 Scope::Indexed(indexer) => indexer.shape(weight, hidden, self.query_rank?),
                 Scope::All | Scope::Former { .. } => None,
             },
+        }
+    }
+}
+
+impl Compressed {
+    fn weights(&self) -> Vec<LayerWeight> {
+        use LayerWeight as W;
+        let mut weights = vec![W::QueryDown, W::QueryNorm, W::QueryUp, W::Key, W::KeyNorm, W::Sinks];
+        weights.extend([W::MixerOutDown, W::MixerOut]);
+        if let Some(compressor) = &self.compressor {
+            weights.extend([W::CompressedKey, W::CompressedGate, W::CompressedPlaces, W::CompressedNorm]);
+            if compressor.indexer.is_some() {
+                weights.extend([W::IndexQuery, W::IndexWeights]);
+                weights.extend([W::IndexKey, W::IndexGate, W::IndexPlaces, W::IndexNorm]);
+            }
+        }
+        weights
+    }
+
+    fn shape(&self, weight: LayerWeight, hidden: usize) -> Option<Vec<usize>> {
+        use LayerWeight as W;
+        let answers = self.heads * self.head;
+        match weight {
+            W::QueryDown => Some(vec![self.query_rank, hidden]),
+            W::QueryNorm => Some(vec![self.query_rank]),
+            W::QueryUp => Some(vec![answers, self.query_rank]),
+            W::Key => Some(vec![self.head, hidden]),
+            W::KeyNorm => Some(vec![self.head]),
+            W::Sinks => Some(vec![self.heads]),
+            W::MixerOutDown => Some(vec![self.groups * self.group_rank, answers / self.groups]),
+            W::MixerOut => Some(vec![hidden, self.groups * self.group_rank]),
+            _ => self.compressor.as_ref()?.shape(weight, (self.head, self.query_rank), hidden),
+        }
+    }
+}
+
+impl Compressor {
+    fn shape(
+        &self,
+        weight: LayerWeight,
+        (head, query_rank): (usize, usize),
+        hidden: usize,
+    ) -> Option<Vec<usize>> {
+        use LayerWeight as W;
+        let parts = self.parts();
+        match weight {
+            W::CompressedKey | W::CompressedGate => Some(vec![parts * head, hidden]),
+            W::CompressedPlaces => Some(vec![self.ratio, parts * head]),
+            W::CompressedNorm => Some(vec![head]),
+            W::IndexKey | W::IndexGate => Some(vec![parts * self.indexer.as_ref()?.head, hidden]),
+            W::IndexPlaces => Some(vec![self.ratio, parts * self.indexer.as_ref()?.head]),
+            W::IndexQuery | W::IndexWeights | W::IndexNorm => {
+                self.indexer.as_ref()?.shape(weight, hidden, query_rank)
+            }
+            _ => None,
         }
     }
 }

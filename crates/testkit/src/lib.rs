@@ -31,6 +31,7 @@ pub fn fixture(name: &str) -> PathBuf {
 pub const FAMILIES: &[&str] = &[
     "deepseek_v3",
     "deepseek_v32",
+    "deepseek_v4",
     "glm_moe_dsa",
     "qwen3_moe",
     "qwen3",

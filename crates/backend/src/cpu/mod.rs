@@ -3,7 +3,9 @@
 mod memory;
 mod kv_rows;
 mod attention;
+mod compress;
 mod delta;
+mod streams;
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -12,14 +14,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use base::{Error, ExpertId, Pinned, Result, TokenId};
 use kernels::{Activations, Compute, Join, Kernels, MatmulScratch, Threads, Unit};
 use quant::{Matrix, Quant};
-use spec::{Gate, RopePairs, Router, Score};
+use spec::{Gate, RopePairs, Router, Score, Streams};
 
-use crate::routing::choose;
+use crate::routing::{choose, weigh};
 use crate::{
-    Backend, Before, Chosen, DeltaQuery, DeltaState, Expert, GroupedQuery, Heads, IndexQuery, KvRows,
-    LatentQuery, Opening, Precision, Rotation, Routing, Tensor, Use, Weight,
+    Backend, Before, Chosen, CompressQuery, CompressedQuery, DeltaQuery, DeltaState, Expert, GroupedQuery,
+    Heads, IndexQuery, KvRows, LatentQuery, Opening, Precision, Rotation, Routing, Tensor, Use, Weight,
 };
-pub use attention::{grouped_scratch_bytes, index_scratch_bytes, latent_scratch_bytes};
+pub use attention::{
+    compressed_scratch_bytes, grouped_scratch_bytes, index_scratch_bytes, latent_scratch_bytes,
+};
 use memory::{host, host_mut, matrix, tensor, vector, weight};
 
 /// The processor as a [`Backend`].
@@ -75,6 +79,17 @@ impl Cpu {
         let mut out = vec![0.0; x.len() / w.cols() * w.rows()];
         kernels::matmul(&self.compute(), w, x, &mut out, &mut self.scratch());
         out
+    }
+
+    /// Of one token with all experts.
+    fn scores(&self, logits: &[f32], router: &Router) -> Vec<f32> {
+        let mut scores = logits.to_vec();
+        match router.score {
+            Score::Sigmoid => self.kernels.sigmoid(&mut scores),
+            Score::Softmax => self.kernels.softmax(&mut scores),
+            Score::RootSoftplus => self.kernels.root_softplus(&mut scores),
+        }
+        scores
     }
 
     /// The biases of one expert.
@@ -192,6 +207,22 @@ impl Backend for Cpu {
         Ok(tensor(x.rows, w.rows, self.product(host(x), matrix(w))))
     }
 
+    fn matmul_groups(&self, x: &Tensor, w: &Weight, groups: usize) -> Result<Tensor> {
+        assert_eq!(x.cols, groups * w.cols, "a product needs equal inner widths");
+        let (rows, values) = (w.rows / groups, host(x));
+        let mut out = tensor(x.rows, w.rows, vec![0.0; x.rows * w.rows]);
+        for group in 0..groups {
+            let columns = values.chunks_exact(x.cols).flat_map(|row| &row[group * w.cols..][..w.cols]);
+            let part =
+                self.product(&columns.copied().collect::<Vec<_>>(), matrix(w).band(group * rows, rows));
+            let to = host_mut(&mut out).chunks_exact_mut(w.rows);
+            for (to, part) in to.zip(part.chunks_exact(rows)) {
+                to[group * rows..][..rows].copy_from_slice(part);
+            }
+        }
+        Ok(out)
+    }
+
     fn gated(&self, x: &Tensor, matrices: [&Weight; 3], join: Gate) -> Result<Tensor> {
         let mut out = vec![0.0; x.rows * matrices[2].rows];
         let unit = Unit { matrices: matrices.map(matrix), biases: None, join: joined(join) };
@@ -246,6 +277,40 @@ impl Backend for Cpu {
             }
         });
         Ok(out)
+    }
+
+    fn share_streams(&self, x: &mut Tensor, scale: &Weight, bias: &Weight, streams: &Streams) -> Result<()> {
+        let (scale, bias) = (vector(scale), vector(bias));
+        self.for_rows(x, &|_, row| streams::share(self.kernels, row, (scale, bias), streams));
+        Ok(())
+    }
+
+    fn merge_streams(&self, x: &Tensor, shares: &Tensor, streams: &Streams) -> Result<Tensor> {
+        let (hidden, count) = (x.cols / streams.count, streams.count);
+        let (values, all) = (host(x), host(shares));
+        let mut out = tensor(x.rows, hidden, vec![0.0; x.rows * hidden]);
+        self.for_rows(&mut out, &|i, row| {
+            let parts = values[i * x.cols..][..x.cols].chunks_exact(hidden);
+            for (part, share) in parts.zip(&all[i * shares.cols..][..count]) {
+                self.kernels.axpy(*share, part, row);
+            }
+        });
+        Ok(out)
+    }
+
+    fn spread_over_streams(
+        &self,
+        x: &mut Tensor,
+        answer: &Tensor,
+        shares: &Tensor,
+        streams: &Streams,
+    ) -> Result<()> {
+        let (answers, all) = (host(answer), host(shares));
+        self.for_rows(x, &|i, row| {
+            let answer = &answers[i * answer.cols..][..answer.cols];
+            streams::spread(self.kernels, row, answer, &all[i * shares.cols..][..shares.cols], streams);
+        });
+        Ok(())
     }
 
     fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()> {
@@ -336,6 +401,16 @@ impl Backend for Cpu {
         Ok(())
     }
 
+    fn compress(&self, query: &CompressQuery<'_>) -> Result<Tensor> {
+        Ok(compress::run((self.kernels, &self.threads), query))
+    }
+
+    fn compressed_attention(&self, query: &CompressedQuery<'_>, out: &mut Tensor) -> Result<()> {
+        let Self { kernels, threads, attention: memory, .. } = self;
+        attention::compressed(&attention::Machine { kernels, threads, memory }, query, out);
+        Ok(())
+    }
+
     fn delta_net(
         &self,
         query: &DeltaQuery<'_>,
@@ -350,11 +425,7 @@ impl Backend for Cpu {
     fn route(&self, logits: &Tensor, bias: Option<&Weight>, router: &Router) -> Result<Routing> {
         let (mut experts, mut weights) = (Vec::new(), Vec::new());
         for row in host(logits).chunks_exact(logits.cols) {
-            let mut scores = row.to_vec();
-            match router.score {
-                Score::Sigmoid => self.kernels.sigmoid(&mut scores),
-                Score::Softmax => self.kernels.softmax(&mut scores),
-            }
+            let scores = self.scores(row, router);
             let mut biased = scores.clone();
             if let Some(bias) = bias {
                 self.kernels.add(vector(bias), &mut biased);
@@ -363,6 +434,17 @@ impl Backend for Cpu {
             experts.extend(chosen);
             weights.extend(weighed);
         }
+        Ok(Routing::new(router.top_k, experts, weights))
+    }
+
+    fn weigh(&self, logits: &Tensor, experts: Vec<ExpertId>, router: &Router) -> Result<Routing> {
+        assert_eq!(experts.len(), logits.rows * router.top_k, "experts for every token");
+        let rows = host(logits).chunks_exact(logits.cols).zip(experts.chunks_exact(router.top_k));
+        let weights = rows.flat_map(|(row, experts)| {
+            let scores = self.scores(row, router);
+            weigh(experts.iter().map(|expert| scores[expert.0 as usize]).collect(), router)
+        });
+        let weights = weights.collect();
         Ok(Routing::new(router.top_k, experts, weights))
     }
 
@@ -416,7 +498,7 @@ fn rotate(part: &mut [f32], pairs: RopePairs, cos: &[f32], sin: &[f32]) {
 fn joined(gate: Gate) -> Join {
     match gate {
         Gate::Silu => Join::Silu,
-        Gate::Clamped { alpha, limit } => Join::Clamped { alpha, limit },
+        Gate::Clamped { alpha, shift, limit } => Join::Clamped { alpha, shift, limit },
         Gate::Soft { beta, linear } => Join::Soft { beta, linear },
     }
 }

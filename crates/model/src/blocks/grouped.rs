@@ -34,8 +34,8 @@ impl GroupedAttention {
             self.norm(&mut q, gqa.heads, of_query, backend)?;
             self.norm(&mut k, gqa.kv_heads, of_key, backend)?;
         }
-        backend.rotate(&mut q, heads(gqa.heads), &step.rotation)?;
-        backend.rotate(&mut k, heads(gqa.kv_heads), &step.rotation)?;
+        backend.rotate(&mut q, heads(gqa.heads), step.rotation())?;
+        backend.rotate(&mut k, heads(gqa.kv_heads), step.rotation())?;
 
         // Key and value of each head side by side, as the KV cache keeps them.
         let mut rows = backend.tensor(x.rows, gqa.row())?;
@@ -46,7 +46,7 @@ impl GroupedAttention {
         let mut out = backend.tensor(x.rows, gqa.heads * gqa.head)?;
         let index = layer.0 as usize;
         for (entry, span) in step.entries.iter_mut().zip(&step.spans).filter(|(_, span)| !span.is_empty()) {
-            let look = &mut |stretch: Range<usize>, kv: &KvRows| {
+            let look = &mut |stretch: Range<usize>, kv: &KvRows, _: Option<&KvRows>| {
                 let start = span.start + stretch.start - span.rows.start;
                 let span = &Span { rows: stretch, start };
                 let query = GroupedQuery { gqa, q: &q, span, kv, sinks: self.sinks.as_ref() };

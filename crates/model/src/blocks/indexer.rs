@@ -56,6 +56,6 @@ impl Indexer {
         backend: &dyn Backend,
     ) -> Result<Chosen> {
         let Questions { q, weights } = asked;
-        backend.choose_rows(&IndexQuery { indexer: &self.sizes, q, weights, span, kv, key_at })
+        backend.choose_rows(&IndexQuery { indexer: &self.sizes, q, weights, span, kv, key_at, every: 1 })
     }
 }

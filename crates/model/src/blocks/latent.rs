@@ -50,7 +50,7 @@ impl LatentAttention {
         let mut q = backend.matmul(low, &self.queries)?;
         if mla.rope.is_some() {
             let heads = Heads { count: mla.heads, width: mla.head(), offset: mla.nope };
-            backend.rotate(&mut q, heads, &step.rotation)?;
+            backend.rotate(&mut q, heads, step.rotation())?;
         }
 
         let rows = self.rows(x, step)?;
@@ -85,11 +85,11 @@ impl LatentAttention {
         let whole = Heads { count: 1, width: mla.row(), offset: 0 };
         backend.rms_norm_heads(&mut rows, whole, &self.latent_norm, mla.rank_eps)?;
         if mla.rope.is_some() {
-            backend.rotate(&mut rows, Heads { offset: mla.latent, ..whole }, &step.rotation)?;
+            backend.rotate(&mut rows, Heads { offset: mla.latent, ..whole }, step.rotation())?;
         }
         let Chooses::Indexer(indexer) = &self.chooses else { return Ok(rows) };
 
-        let keys = indexer.keys(x, backend, &step.rotation)?;
+        let keys = indexer.keys(x, backend, step.rotation())?;
         let mut both = backend.tensor(x.rows, mla.cached())?;
         let wide = Heads { count: 1, width: mla.cached(), offset: 0 };
         backend.copy_heads(&rows, whole, &mut both, wide, mla.row())?;
@@ -107,7 +107,7 @@ impl LatentAttention {
             step.chosen.resize_with(step.spans.len(), || None);
             return Ok(());
         }
-        let asked = indexer.questions(x, low, backend, &step.rotation)?;
+        let asked = indexer.questions(x, low, backend, step.rotation())?;
         for (entry, span) in step.entries.iter().zip(&step.spans) {
             let kv = || (entry.kv.rows(index), self.mla.row());
             let chosen = if long(span) { Some(indexer.choose(&asked, span, kv(), backend)?) } else { None };
@@ -119,7 +119,7 @@ impl LatentAttention {
 
 impl LowRank {
     /// `[tokens, hidden]` to `[tokens, query_rank]`.
-    fn forward(&self, x: &Tensor, backend: &dyn Backend, eps: f32) -> Result<Tensor> {
+    pub(super) fn forward(&self, x: &Tensor, backend: &dyn Backend, eps: f32) -> Result<Tensor> {
         let mut low = backend.matmul(x, &self.down)?;
         let whole = Heads { count: 1, width: low.cols, offset: 0 };
         backend.rms_norm_heads(&mut low, whole, &self.norm, eps)?;

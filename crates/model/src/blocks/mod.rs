@@ -5,6 +5,7 @@ mod dense;
 mod grouped;
 mod indexer;
 mod latent;
+mod compressed;
 mod moe;
 mod streamed;
 
@@ -14,6 +15,7 @@ use base::{LayerId, Result};
 use crate::portion::in_portions;
 use crate::step::Step;
 
+pub(crate) use compressed::{CompressedAttention, Compressor, Indexer as CompressedIndexer, Mixture};
 pub(crate) use delta::{Delta, Inputs, Rates};
 pub(crate) use dense::Gated;
 pub(crate) use grouped::GroupedAttention;
@@ -58,6 +60,7 @@ pub(crate) enum Mixer {
     Latent(Box<LatentAttention>),
     Grouped(Box<GroupedAttention>),
     Delta(Box<Delta>),
+    Compressed(Box<CompressedAttention>),
 }
 
 impl Mixer {
@@ -66,6 +69,7 @@ impl Mixer {
             Self::Latent(attention) => attention.forward(layer, x, step),
             Self::Grouped(attention) => attention.forward(layer, x, step),
             Self::Delta(delta) => delta.forward(layer, x, step),
+            Self::Compressed(attention) => attention.forward(layer, x, step),
         }
     }
 }
@@ -79,6 +83,14 @@ pub(crate) enum Ffn {
 }
 
 impl Ffn {
+    /// Asks for experts that hang on the tokens alone, so that they are read while the mixer works.
+    pub(crate) fn begin(&self, layer: LayerId, step: &mut Step<'_, '_>) -> Result<()> {
+        match self {
+            Self::Moe(moe) => moe.begin(layer, step),
+            Self::Dense(_) | Self::Streamed(_) => Ok(()),
+        }
+    }
+
     pub(crate) fn forward(
         &self,
         layer: LayerId,

@@ -1,7 +1,7 @@
 //! A mixture of experts, streamed.
 
 use backend::{Backend, Expert, Opening, Routing, Tensor, Weight};
-use base::{ExpertId, LayerId, Result};
+use base::{Error, ExpertId, LayerId, Result, TokenId};
 use experts::Lease;
 use manifest::ExpertMatrix;
 use quant::Matrix;
@@ -15,6 +15,8 @@ pub(crate) struct Moe {
     pub(crate) rule: Router,
     pub(crate) router: Linear,
     pub(crate) bias: Option<Weight>,
+    /// The experts of each token, where they hang on it alone: `[vocab, top_k]`.
+    pub(crate) table: Option<Vec<ExpertId>>,
     pub(crate) shared: Option<Gated>,
     /// How gate and up of a routed expert meet.
     pub(crate) gate: Gate,
@@ -56,14 +58,39 @@ const GUESS_ROWS: usize = 4;
 
 impl Ahead<'_> {
     /// What the layer may ask for, the likeliest first.
-    fn experts(&self, guesser: Option<Guesser>, backend: &dyn Backend) -> Result<Vec<ExpertId>> {
-        let h = backend.rms_norm(self.residual, self.norm, self.eps)?;
-        let likeliest = self.moe.route(&h, backend)?.likeliest();
+    fn experts(
+        &self,
+        tokens: &[TokenId],
+        guesser: Option<Guesser>,
+        backend: &dyn Backend,
+    ) -> Result<Vec<ExpertId>> {
+        let likeliest = match self.moe.experts_of(tokens) {
+            Some(certain) => Routing::new(self.moe.rule.top_k, certain, Vec::new()).likeliest(),
+            None => {
+                let h = backend.rms_norm(self.residual, self.norm, self.eps)?;
+                self.moe.route(&h, None, backend)?.likeliest()
+            }
+        };
         Ok(guesser.map_or(likeliest.clone(), |guesser| guesser(self.moe.router.weight.rows, &likeliest)))
     }
 }
 
 impl Moe {
+    /// Asks for experts that hang on the tokens alone, so that they are read while the mixer works.
+    pub(crate) fn begin(&self, layer: LayerId, step: &mut Step<'_, '_>) -> Result<()> {
+        let Some(experts) = self.experts_of(step.tokens) else { return Ok(()) };
+        let _request = step.timeline.during("request", layer.0);
+        let wanted = Routing::new(self.rule.top_k, experts, Vec::new()).distinct();
+        step.experts.request(layer, &wanted)?.set_aside();
+        Ok(())
+    }
+
+    /// The experts of these tokens, where they hang on them alone.
+    fn experts_of(&self, tokens: &[TokenId]) -> Option<Vec<ExpertId>> {
+        let (table, top_k) = (self.table.as_ref()?, self.rule.top_k);
+        Some(tokens.iter().flat_map(|token| &table[*token as usize * top_k..][..top_k]).copied().collect())
+    }
+
     /// Sends each token to its experts and sums their answers: `[tokens, hidden]` to `[tokens, hidden]`.
     ///
     /// Experts are computed in the order their bytes arrive, each into rows of its own; the rows are summed in rank
@@ -78,17 +105,22 @@ impl Moe {
         let (backend, cancel, guesser) = (step.backend, step.cancel, step.guesser);
         let timeline = step.timeline;
         let now = timeline.during("route", layer.0);
-        let routing = self.route(x, backend)?;
+        let settled = self.experts_of(step.tokens);
+        let begun = settled.is_some();
+        let routing = self.route(x, settled, backend)?;
         drop(now);
         let now = timeline.during("request", layer.0);
         let (wanted, mut done) = (routing.distinct(), 0);
-        let mut arrivals = step.experts.request(layer, &wanted)?;
+        let mut arrivals = match begun {
+            true => step.experts.resume(layer).ok_or_else(|| err_not_begun(layer))?,
+            false => step.experts.request(layer, &wanted)?,
+        };
         drop(now);
         if let Some(ahead) = ahead.filter(|_| x.rows <= GUESS_ROWS)
             && arrivals.wants_forecast(ahead.layer)
         {
             let _ahead = timeline.during("lookahead", ahead.layer.0);
-            arrivals.foresee(ahead.layer, &ahead.experts(guesser, backend)?);
+            arrivals.foresee(ahead.layer, &ahead.experts(step.tokens, guesser, backend)?);
         }
 
         let mut y = match &self.shared {
@@ -135,10 +167,14 @@ impl Moe {
         Ok(y)
     }
 
-    fn route(&self, x: &Tensor, backend: &dyn Backend) -> Result<Routing> {
+    /// `settled` are experts that hang on the tokens alone.
+    fn route(&self, x: &Tensor, settled: Option<Vec<ExpertId>>, backend: &dyn Backend) -> Result<Routing> {
         let cols = self.router.weight.rows;
         let logits = in_portions(x, cols, backend, &mut |x| self.router.forward(x, backend))?;
-        backend.route(&logits, self.bias.as_ref(), &self.rule)
+        match settled {
+            Some(experts) => backend.weigh(&logits, experts, &self.rule),
+            None => backend.route(&logits, self.bias.as_ref(), &self.rule),
+        }
     }
 }
 
@@ -149,6 +185,10 @@ impl Latent {
             backend.matmul(&backend.rms_norm(x, &self.norm, self.eps)?, &self.up)
         })
     }
+}
+
+fn err_not_begun(layer: LayerId) -> Error {
+    Error::corrupt(format!("the experts of layer {} were not asked for", layer.0))
 }
 
 /// Gate, up and down in an expert's bytes, with what they are multiplied with; the rows of gate and up may take turns in

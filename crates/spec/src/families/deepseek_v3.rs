@@ -101,6 +101,7 @@ fn router_of_v2(config: &Config<'_>) -> Result<Router> {
     let (count, keep) = (config.size_or("n_group", 1)?, config.size_or("topk_group", 1)?);
     Ok(Router {
         top_k: config.size("num_experts_per_tok")?,
+        by_token: false,
         logit_bias: false,
         score: Score::Softmax,
         bias: false,
@@ -250,6 +251,7 @@ impl Shape {
             tied_head: self.tied_head,
             mtp_layers: self.mtp_layers,
             residuals: None,
+            streams: None,
             layers,
         };
         spec.checked()

@@ -108,7 +108,7 @@ fn read_gguf(config: Config<'_>, shapes: Shapes<'_>) -> Result<ModelSpec> {
 /// The softmax is over the logits of the chosen experts, which is that over all, renormalised.
 fn experts(moe: Moe, limit: f32) -> Moe {
     let router = Router { logit_bias: true, ..moe.router };
-    Moe { gate: Gate::Clamped { alpha: ALPHA, limit }, biases: true, router, ..moe }
+    Moe { gate: Gate::Clamped { alpha: ALPHA, shift: 1.0, limit }, biases: true, router, ..moe }
 }
 
 /// The first layer and every other one after it have a window.

@@ -88,6 +88,7 @@ pub(super) fn model_of_config(
         tied_head: config.flag_or("tie_word_embeddings", false)?,
         mtp_layers: mtp_of_config(config)?,
         residuals: None,
+        streams: None,
         layers: (0..layer_count(config, "num_hidden_layers")?).map(layer).collect(),
     }
     .checked()
@@ -112,6 +113,7 @@ pub(super) fn model_of_gguf(
         tied_head: shapes("output.weight").is_none(),
         mtp_layers,
         residuals: None,
+        streams: None,
         layers: (0..layers).map(layer).collect(),
     }
     .checked()
@@ -172,6 +174,7 @@ pub(super) fn experts_of_gguf(config: &Config<'_>, normalise: bool) -> Result<Mo
 fn by_softmax(top_k: usize, normalise: bool) -> Router {
     Router {
         top_k,
+        by_token: false,
         logit_bias: false,
         score: Score::Softmax,
         bias: false,

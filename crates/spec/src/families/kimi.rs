@@ -47,6 +47,7 @@ pub(super) fn read_config(config: &Config<'_>, details: &Details) -> Result<Mode
         tied_head: config.flag_or("tie_word_embeddings", false)?,
         mtp_layers: grouped::mtp_of_config(config)?,
         residuals: details.residuals,
+        streams: None,
         layers: kinds.layers(&attends, dense, dense_inner, &moe),
     }
     .checked()
@@ -161,6 +162,7 @@ fn router_of_config(config: &Config<'_>) -> Result<Router> {
     let groups = config.size_or(told(config, "num_expert_group", "n_group"), 1)?;
     Ok(Router {
         top_k: config.size(told(config, "num_experts_per_token", "num_experts_per_tok"))?,
+        by_token: false,
         logit_bias: false,
         score: Score::Sigmoid,
         bias: true,
@@ -210,6 +212,7 @@ pub(super) fn read_gguf(config: &Config<'_>, shapes: Shapes<'_>, details: &Detai
         tied_head: shapes("output.weight").is_none(),
         mtp_layers,
         residuals: details.residuals,
+        streams: None,
         layers: Kinds { mla, net, details }.layers(&attends, dense, dense_inner, &moe),
     }
     .checked()

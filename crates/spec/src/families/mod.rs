@@ -8,6 +8,7 @@ mod delta;
 mod deepseek_v3;
 mod indexers;
 mod deepseek_v32;
+mod deepseek_v4;
 mod glm_moe_dsa;
 mod kimi;
 mod glm4_moe;
@@ -59,6 +60,7 @@ pub type Shapes<'a> = &'a dyn Fn(&str) -> Option<Vec<u64>>;
 pub const ALL: &[&Family] = &[
     &deepseek_v3::FAMILY,
     &deepseek_v32::FAMILY,
+    &deepseek_v4::FAMILY,
     &glm_moe_dsa::FAMILY,
     &qwen3_moe::FAMILY,
     &qwen3::FAMILY,

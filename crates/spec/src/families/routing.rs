@@ -11,6 +11,7 @@ pub(super) fn sigmoid_of_config(config: &Config<'_>) -> Result<Router> {
     config.require("topk_method", "noaux_tc")?;
     Ok(Router {
         top_k: config.size("num_experts_per_tok")?,
+        by_token: false,
         logit_bias: false,
         score: Score::Sigmoid,
         bias: true,
@@ -40,6 +41,7 @@ pub(super) fn of_gguf(config: &Config<'_>, bias: bool, old: bool) -> Result<Rout
     };
     Ok(Router {
         top_k: config.size("expert_used_count")?,
+        by_token: false,
         logit_bias: false,
         score,
         bias: bias || score == Score::Sigmoid,

@@ -8,7 +8,7 @@ use std::ops::Range;
 use kernels::{Factors, Size};
 use quant::Matrix;
 
-use super::blocks::{Blocks, Layout};
+use super::blocks::{Blocks, Layout, Source};
 use super::latent::Task;
 use super::sums::Width;
 use super::{SIXTEEN, Space, WAVE, grown, padded, tile, zeroed};
@@ -52,16 +52,16 @@ impl Task<'_> {
 
         let layout = Layout { groups: 1, key: mla.row(), value_at: 0, value: mla.latent };
         let rows = self.chosen.map(|chosen| chosen.of(wave.start));
-        let start = rows.map_or(self.start + wave.start, |rows| rows.len() - 1);
+        let source = match rows {
+            Some(rows) => Source::chosen(self.kv, rows),
+            None => Source::of(self.kv, self.start + wave.start),
+        };
         let blocks = Blocks {
             machine: self.machine,
-            kv: self.kv,
             layout,
-            start,
+            sources: &[source],
             count,
             per_token: mla.heads,
-            window: None,
-            rows,
             sinks: None,
         };
         let mixed = blocks.answers(turned, stride, &mut shared.sums, &mut shared.answers);

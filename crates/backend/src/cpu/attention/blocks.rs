@@ -44,20 +44,48 @@ impl Layout {
 /// The queries of one call, and what they look at.
 pub(super) struct Blocks<'a> {
     pub(super) machine: &'a Machine<'a>,
-    pub(super) kv: &'a KvRows,
     pub(super) layout: Layout,
-    /// Position of the first token.
-    pub(super) start: usize,
+    /// What is looked at: the rows of one after those of another.
+    pub(super) sources: &'a [Source<'a>],
     /// Queries of each group: tokens times `per_token`.
     pub(super) count: usize,
     /// Heads of a group.
     pub(super) per_token: usize,
-    /// As [`Sight::window`].
-    pub(super) window: Option<usize>,
-    /// The one token of the call attends to these cached rows, as if there were no others.
-    pub(super) rows: Option<&'a [u32]>,
     /// The sink of each head, those of a group side by side.
     pub(super) sinks: Option<&'a [f32]>,
+}
+
+/// Cached rows, and which of them are seen.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) kv: &'a KvRows,
+    /// Position of the first token.
+    pub(super) start: usize,
+    /// As [`Sight::window`].
+    pub(super) window: Option<usize>,
+    /// As [`Sight::every`].
+    pub(super) every: usize,
+    /// The one token of the call attends to these, as if there were no others.
+    pub(super) rows: Option<&'a [u32]>,
+}
+
+impl<'a> Source<'a> {
+    /// Rows of the tokens from `start` on and of all before.
+    pub(super) fn of(kv: &'a KvRows, start: usize) -> Self {
+        Self { kv, start, window: None, every: 1, rows: None }
+    }
+
+    /// These rows, of the only token.
+    pub(super) fn chosen(kv: &'a KvRows, rows: &'a [u32]) -> Self {
+        Self { rows: Some(rows), ..Self::of(kv, rows.len() - 1) }
+    }
+}
+
+/// A range of a source.
+#[derive(Clone)]
+struct Part<'a> {
+    source: &'a Source<'a>,
+    range: Range<usize>,
 }
 
 /// One block.
@@ -97,8 +125,12 @@ impl Blocks<'_> {
         let width = self.width();
         let blocks = self.count.div_ceil(width.lanes);
         let all = self.layout.groups * blocks;
-        let seen = self.sight(0).all().start..self.sight(blocks - 1).all().end;
-        let ranges: Vec<Range<usize>> = ranges(seen.end).filter(|range| overlap(range, &seen)).collect();
+        let of_source = |source| {
+            let seen = self.sight(source, 0).all().start..self.sight(source, blocks - 1).all().end;
+            let seen = ranges(seen.end).filter(move |range| overlap(range, &seen));
+            seen.map(move |range| Part { source, range })
+        };
+        let ranges: Vec<Part<'_>> = self.sources.iter().flat_map(of_source).collect();
         let shared = blocks <= FEW;
         let parts = if shared { ranges.len() } else { 1 };
         let of_block = |block: usize| &queries[block * depth * width.lanes..][..depth * width.lanes];
@@ -116,13 +148,13 @@ impl Blocks<'_> {
     }
 
     /// The sums of one block over `ranges`, merged in order.
-    fn walk(&self, at: Place<'_>, ranges: &[Range<usize>], sums: &mut Sums<'_>, space: &mut Space) {
+    fn walk(&self, at: Place<'_>, ranges: &[Part<'_>], sums: &mut Sums<'_>, space: &mut Space) {
         let width = self.width();
         let mut floats = std::mem::take(&mut space.sums);
         let mut part = Sums::of(grown(&mut floats, width.floats()), width);
         sums.clear();
-        let seen = self.sight(at.block).all();
-        for range in ranges.iter().filter(|range| overlap(range, &seen)) {
+        let seen = |part: &&Part<'_>| overlap(&part.range, &self.sight(part.source, at.block).all());
+        for range in ranges.iter().filter(seen) {
             self.range(at, range, &mut part, space);
             sums.merge(self.machine.kernels, &part);
         }
@@ -130,19 +162,20 @@ impl Blocks<'_> {
     }
 
     /// The sums of one block over one range.
-    fn range(&self, at: Place<'_>, range: &Range<usize>, sums: &mut Sums<'_>, space: &mut Space) {
-        let (kernels, layout, sight) = (self.machine.kernels, self.layout, self.sight(at.block));
+    fn range(&self, at: Place<'_>, part: &Part<'_>, sums: &mut Sums<'_>, space: &mut Space) {
+        let Part { source, range } = part;
+        let (kernels, layout, sight) = (self.machine.kernels, self.layout, self.sight(source, at.block));
         let stride = layout.stride();
         let scores = grown(&mut space.scores, tile::score_floats(self.width().lanes));
         let floats = grown(&mut space.tile, super::TILE * stride);
         sums.clear();
         for rows in tiles(range.clone()).filter(|rows| overlap(rows, &sight.all())) {
             let cols = at.group * layout.width()..(at.group + 1) * layout.width();
-            match self.rows {
-                None => kv_rows::widen(kernels, self.kv, rows.clone(), cols, floats, stride),
+            match source.rows {
+                None => kv_rows::widen(kernels, source.kv, rows.clone(), cols, floats, stride),
                 Some(chosen) => {
                     let rows = chosen[rows.clone()].iter().map(|row| *row as usize);
-                    kv_rows::widen(kernels, self.kv, rows, cols, floats, stride);
+                    kv_rows::widen(kernels, source.kv, rows, cols, floats, stride);
                 }
             }
             let keys = Factors { values: floats, row: stride, step: 1 };
@@ -206,15 +239,16 @@ impl Blocks<'_> {
         Width { lanes: tile::lanes(self.count), value: self.layout.value }
     }
 
-    fn sight(&self, block: usize) -> Sight<'static> {
+    fn sight(&self, source: &Source<'_>, block: usize) -> Sight<'static> {
         let lanes = tile::lanes(self.count);
         let first = block * lanes;
         Sight {
-            start: self.start,
+            start: source.start,
             first,
             count: lanes.min(self.count - first),
             per_token: self.per_token,
-            window: self.window,
+            window: source.window,
+            every: source.every,
             chosen: None,
         }
     }

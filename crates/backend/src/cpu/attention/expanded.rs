@@ -24,7 +24,15 @@ impl Task<'_> {
         let sight = |block: usize| {
             let first = block * width.lanes;
             let count = width.lanes.min(tokens - first);
-            Sight { start: self.start, first, count, per_token: 1, window: None, chosen: self.chosen }
+            Sight {
+                start: self.start,
+                first,
+                count,
+                per_token: 1,
+                window: None,
+                every: 1,
+                chosen: self.chosen,
+            }
         };
 
         let weights = grown(weights, mla.latent * (padded(mla.nope) + padded(mla.value)));

@@ -19,18 +19,18 @@ pub(super) const TOGETHER: usize = 16;
 
 /// See [`crate::Backend::choose_rows`].
 pub(crate) fn run(machine: &Machine<'_>, query: &IndexQuery<'_>) -> Chosen {
-    let (top_k, span) = (query.indexer.top_k, query.span);
+    let (top_k, span, every) = (query.indexer.top_k, query.span, query.every);
     // Tokens that see no more rows than they may choose.
-    let free = top_k.saturating_sub(span.start).min(span.rows.len());
+    let free = (every * (top_k + 1) - 1).saturating_sub(span.start).min(span.rows.len());
     let mut lists: Vec<Vec<u32>> =
-        (0..free).map(|token| (0..=(span.start + token) as u32).collect()).collect();
+        (0..free).map(|token| (0..((span.start + token + 1) / every) as u32).collect()).collect();
     let mut shared = machine.memory.shared();
     for first in (free..span.rows.len()).step_by(TOGETHER) {
         let wave = first..span.rows.len().min(first + TOGETHER);
         let scores = score(machine, query, wave.clone(), &mut shared.index);
         let mut chosen = vec![Vec::new(); wave.len()];
         machine.threads.for_chunks(&mut chosen, 1, &|token, out| {
-            let seen = span.start + wave.start + token + 1;
+            let seen = (span.start + wave.start + token + 1) / every;
             let tiles = scores.chunks_exact(wave.len() * TILE).map(|tile| &tile[token * TILE..][..TILE]);
             out[0] = best(tiles.flatten().take(seen).copied(), top_k);
         });
@@ -46,10 +46,10 @@ fn score<'b>(
     wave: Range<usize>,
     out: &'b mut Vec<f32>,
 ) -> &'b [f32] {
-    let IndexQuery { indexer, q, weights, span, kv, key_at } = *query;
+    let IndexQuery { indexer, q, weights, span, kv, key_at, every } = *query;
     let Indexer { heads, head, .. } = *indexer;
     let (kernels, lanes, stride) = (machine.kernels, padded(heads), padded(head));
-    let (seen, rows) = (span.start + wave.end, span.rows.start + wave.start);
+    let (seen, rows) = ((span.start + wave.end) / every, span.rows.start + wave.start);
     // [tokens, head, lanes], and what heads weigh, [tokens, heads]
     let mut turned = vec![0.0; wave.len() * head * lanes];
     for (token, out) in turned.chunks_exact_mut(head * lanes).enumerate() {

@@ -19,10 +19,12 @@ use std::sync::{Mutex, PoisonError};
 
 use kernels::{Kernels, Threads};
 
-pub(super) use grouped::run as grouped;
+pub(super) use grouped::{compressed, run as grouped};
 pub(super) use index::run as choose;
 pub(super) use latent::run as latent;
-pub use scratch::{grouped_scratch_bytes, index_scratch_bytes, latent_scratch_bytes};
+pub use scratch::{
+    compressed_scratch_bytes, grouped_scratch_bytes, index_scratch_bytes, latent_scratch_bytes,
+};
 
 /// Lanes the kernels take at once.
 const SIXTEEN: usize = 16;

@@ -1,6 +1,6 @@
 //! What attention keeps of memory beside tensors, from the shapes alone.
 
-use spec::{Gqa, Indexer, Mla};
+use spec::{Compressed, Gqa, Indexer, Mla};
 
 use super::absorbed::{GROUP, lifted_floats};
 use super::blocks::FEW;
@@ -30,15 +30,41 @@ pub fn latent_scratch_bytes(
 
 /// The same of grouped-query attention.
 pub fn grouped_scratch_bytes(gqa: &Gqa, tokens: usize, context: usize, threads: usize) -> usize {
-    let count = tokens * gqa.heads / gqa.kv_heads;
-    let width = Width { lanes: lanes(count), value: gqa.head };
-    let blocks = count.div_ceil(width.lanes);
-    let parts = blocks.max(blocks.min(FEW) * ranges(context).len());
-    let turned = blocks * width.lanes * (gqa.head + padded(gqa.head));
     let stride = padded(gqa.head + padded(gqa.head));
+    heads(tokens * gqa.heads / gqa.kv_heads, gqa.kv_heads, (gqa.head, stride), ranges(context).len(), threads)
+}
+
+/// The same of attention to a window and to compressed rows, and of computing those.
+pub fn compressed_scratch_bytes(sizes: &Compressed, tokens: usize, context: usize, threads: usize) -> usize {
+    // A window may lie across two ranges more than it fills.
+    let near = ranges(sizes.window).len() + 2;
+    let (far, each) = match &sizes.compressor {
+        None => (0, 0),
+        // What a thread mixes a row of, twice.
+        Some(compressor) => {
+            let mixed = 2 * compressor.window() * padded(sizes.head);
+            (ranges(context / compressor.ratio).len(), threads * mixed + compressor.window() * sizes.head)
+        }
+    };
+    let stride = padded(sizes.head);
+    heads(tokens * sizes.heads, 1, (sizes.head, stride), near + far, threads) + each * size_of::<f32>()
+}
+
+/// Bytes for `count` queries of each of `groups` groups that look at so many ranges of rows `stride` apart.
+fn heads(
+    count: usize,
+    groups: usize,
+    (head, stride): (usize, usize),
+    ranges: usize,
+    threads: usize,
+) -> usize {
+    let width = Width { lanes: lanes(count), value: head };
+    let blocks = count.div_ceil(width.lanes);
+    let parts = blocks.max(blocks.min(FEW) * ranges);
+    let turned = blocks * width.lanes * (head + padded(head));
     let tile = TILE * stride + score_floats(width.lanes) + width.floats();
     let group = parts * (width.floats() + 2 * width.lanes) + turned;
-    (gqa.kv_heads * group + threads * tile) * size_of::<f32>()
+    (groups * group + threads * tile) * size_of::<f32>()
 }
 
 /// Bytes that choosing keeps beside tensors at most: what it works in, and what it has chosen.

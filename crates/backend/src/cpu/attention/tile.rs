@@ -42,6 +42,8 @@ pub(super) struct Sight<'a> {
     pub(super) per_token: usize,
     /// Rows a token sees at most, its own among them; `None` sees all before it.
     pub(super) window: Option<usize>,
+    /// Tokens to a row, which is seen once all of them are; 1 mostly.
+    pub(super) every: usize,
     /// Rows that each token of the call attends to; `None` attends to all it sees.
     pub(super) chosen: Option<&'a Chosen>,
 }
@@ -50,7 +52,7 @@ impl Sight<'_> {
     /// Rows that `lane` sees.
     fn of(&self, lane: usize) -> Range<usize> {
         let lane = lane.min(self.count - 1);
-        let end = self.start + (self.first + lane) / self.per_token + 1;
+        let end = (self.start + (self.first + lane) / self.per_token + 1) / self.every;
         self.window.map_or(0, |window| end.saturating_sub(window))..end
     }
 
