@@ -670,7 +670,7 @@ fn synth_help() -> String {
 }
 
 fn geometries() -> String {
-    let row = |geometry: &&geometry::Geometry| format!("  {:<19}{}\n", geometry.name, geometry.title);
+    let row = |geometry: &&geometry::Geometry| format!("  {:<23}{}\n", geometry.name, geometry.title);
     let rows: String = geometry::ALL.iter().map(row).collect();
     format!("Geometries:\n{rows}")
 }
