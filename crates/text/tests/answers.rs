@@ -204,6 +204,7 @@ const ANSWERS: &[(&str, bool, &str, &str)] = &[
     ),
     ("llama3", DIRECT, "<|python_tag|>{\"name\": \"weather\", \"parameters\": {}}", "[0 weather {}]"),
     ("llama3", DIRECT, "{\"answer\": 42} is it", "C({\"answer\": 42} is it)"),
+    ("llama3", DIRECT, " \n{\"answer\": 42} is it", "C( \n{\"answer\": 42} is it)"),
     ("llama3", DIRECT, "So: {\"name\": \"weather\"}", "C(So: {\"name\": \"weather\"})"),
     (
         "mistral",

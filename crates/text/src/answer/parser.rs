@@ -230,8 +230,8 @@ impl AnswerParser {
         let bare = matches!(self.syntax.calls, Calls::Objects { bare: true, .. });
         let rest = text.trim_start();
         if bare && self.text.first && rest.starts_with('{') {
-            self.state =
-                State::Call(Box::new(Call::new(Frame::OBJECT, &std::mem::take(&mut self.text.held))));
+            let before = std::mem::take(&mut self.text.held) + &text[..text.len() - rest.len()];
+            self.state = State::Call(Box::new(Call::new(Frame::OBJECT, &before)));
             return self.lexer.put_back(rest);
         }
         self.content(text);
