@@ -40,6 +40,11 @@ fn main() {
             scores.copy_from_slice(&weights);
             kernels.soften(black_box(&mut scores), &mut most, &mut total, &mut fade);
         });
+        report("softmax of a tile, half of it hidden", "Gelement/s", TILE * HEADS, || {
+            scores.copy_from_slice(&weights);
+            scores.iter_mut().step_by(2).for_each(|score| *score = f32::NEG_INFINITY);
+            kernels.soften(black_box(&mut scores), &mut most, &mut total, &mut fade);
+        });
         let halves = vec![0x3c00; TILE * ROW];
         let mut keys = keys.clone();
         report("widen a tile", "Gelement/s", TILE * ROW, || kernels.widen(black_box(&halves), &mut keys));
