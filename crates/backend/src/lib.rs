@@ -29,6 +29,7 @@ pub use routing::{Routing, Use};
 pub use tensor::{Buffer, Heads, KvRows, Precision, Rotation, Tensor, Weight};
 
 /// One expert: its matrices in host memory, what they are joined by, and where its biases are.
+#[derive(Clone, Copy)]
 pub struct Expert<'a> {
     /// Its number within the layer.
     pub id: ExpertId,
@@ -189,8 +190,8 @@ pub trait Backend: Send + Sync {
     /// The weights of experts that are settled already, `[tokens, top_k]`, from the same logits.
     fn weigh(&self, logits: &Tensor, experts: Vec<ExpertId>, router: &Router) -> Result<Routing>;
 
-    /// Runs one expert on the tokens that use it, each into its own row of `parts`.
-    fn expert(&self, parts: &mut Tensor, x: &Tensor, uses: &[Use], expert: &Expert<'_>) -> Result<()>;
+    /// Runs experts on the tokens that use each, every answer into its own row of `parts`.
+    fn experts(&self, parts: &mut Tensor, x: &Tensor, experts: &[(Expert<'_>, &[Use])]) -> Result<()>;
 
     /// `y[token] += sum over ranks of weight * parts[token, rank]`, always in rank order.
     fn combine(&self, y: &mut Tensor, parts: &Tensor, routing: &Routing) -> Result<()>;

@@ -91,6 +91,18 @@ impl Arrivals<'_> {
         }
     }
 
+    /// The next expert, and with it those that are ready by now; none when all were handed out. As
+    /// [`next_ready`](Self::next_ready) otherwise.
+    ///
+    /// Where later reads wait for the slots of these, they come one by one.
+    pub fn all_ready(&mut self) -> Result<Vec<Lease>> {
+        let mut leases: Vec<Lease> = self.next_ready()?.into_iter().collect();
+        if self.opened.unread.is_empty() && !leases.is_empty() {
+            leases.extend(self.opened.hits.drain(..).chain(self.opened.landed.drain(..)));
+        }
+        Ok(leases)
+    }
+
     /// Whether it is worth to find out what `layer`, which asks next, may want.
     pub fn wants_forecast(&mut self, layer: LayerId) -> bool {
         self.pool.wants_forecast(layer)

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use quant::{Matrix, Strip};
 
 use crate::activations::{ActivationStrip, STRIP};
-use crate::isa::check_codes;
-use crate::product::{Columns, Compute, Weights, grown};
+use crate::isa::check_matrix;
+use crate::product::{Columns, Compute, Inputs, Job, WORTH_FORKING, Weights, grown};
 use crate::tiles::{
     ABREAST, Block, FEW, Many, Order, ROWS, RowTile, Sums, TILES, Tiles, TokenTile, WIDTH, lay_out_group,
 };
@@ -27,6 +27,9 @@ const TOGETHER: usize = ABREAST * WIDTH;
 
 /// Bytes of weights that a thread claims at a time when each is used once.
 const CLAIM: usize = 64 << 10;
+
+/// Rows that it claims then, at most.
+const GROUP: usize = 128;
 
 /// What these products need of memory.
 #[derive(Default)]
@@ -63,95 +66,155 @@ pub fn codes_scratch_bytes(cols: usize, tokens: usize, threads: usize) -> usize 
 /// Whether products with these weights can go by their codes.
 pub(crate) fn has_codes(weights: &Weights<'_>) -> bool {
     let has = |matrix: &Matrix<'_>| matrix.quant().strip_group().is_some();
-    has(&weights.w) && weights.up.as_ref().is_none_or(has)
+    has(&weights.w) && weights.up.as_ref().is_none_or(|up| has(&up.w))
 }
 
-/// See [`crate::matmul`]; shapes are checked, and neither is empty.
-pub(crate) fn product(
-    compute: &Compute<'_>,
-    weights: Weights<'_>,
-    x: &[f32],
-    out: &mut Columns<'_>,
-    scratch: &mut CodesScratch,
-) {
-    let cols = weights.w.cols();
-    let order = Order::new(weights.w.quant(), cols.div_ceil(STRIP));
+/// Whether rows are best multiplied as they stream by.
+pub(crate) fn are_few(compute: &Compute<'_>, job: &Job<'_>) -> bool {
+    let order = order(&job.weights);
+    !matches!(compute.kernels.many(), Many::Tiles(_))
+        || job.x.len() <= order.few()
+        || !job.weights.same_groups()
+}
+
+fn order(weights: &Weights<'_>) -> Order {
+    Order::new(weights.w.quant(), weights.w.cols().div_ceil(STRIP))
+}
+
+/// One product, by its codes.
+pub(crate) fn product(compute: &Compute<'_>, job: &Job<'_>, scratch: &mut CodesScratch) {
     match compute.kernels.many() {
-        Many::Tiles(tiles) if x.len() / cols > order.few() && weights.same_groups() => {
-            by_tiles(compute, tiles, order, weights, x, out, scratch)
+        Many::Tiles(tiles) if !are_few(compute, job) => {
+            by_tiles(compute, tiles, order(&job.weights), job, scratch)
         }
-        _ => by_rows(compute, weights, x, out, scratch),
+        _ => by_rows(compute, std::slice::from_ref(job), scratch),
     }
 }
 
-/// Each row with each token: as it streams by when there is one, else spelled out once.
-fn by_rows(
-    compute: &Compute<'_>,
-    weights: Weights<'_>,
-    x: &[f32],
-    out: &Columns<'_>,
-    scratch: &mut CodesScratch,
-) {
-    let (rows, cols) = (weights.w.rows(), weights.w.cols());
-    let (tokens, strips) = (x.len() / cols, cols.div_ceil(STRIP));
-    let CodesScratch { tokens: quantized, spelled, .. } = scratch;
-    let quantized = grown(quantized, tokens * strips, ActivationStrip::ZERO);
-    compute.threads.for_chunks(quantized, strips, &|token, strips| {
-        compute.kernels.quantize(&x[token * cols..][..cols], strips);
-    });
-    let quantized = &*quantized;
+/// Rows of a job that a thread claims together.
+struct Groups<'a> {
+    job: &'a Job<'a>,
+    /// Its tokens, [tokens, strips].
+    x: &'a [ActivationStrip],
+    /// Rows of a group.
+    rows: usize,
+    /// Groups of the jobs before, and of this one, too.
+    end: usize,
+}
 
-    let lanes = weights.lanes(compute, x.len());
-    let row_bytes = weights.w.row(0).values.len() * weights.matrices();
-    let group = (CLAIM / row_bytes).min(rows.div_ceil(lanes * 4)).max(1);
+/// Products of a few tokens each, all in one parallel region: each row as it streams by.
+pub(crate) fn by_rows(compute: &Compute<'_>, jobs: &[Job<'_>], scratch: &mut CodesScratch) {
+    let CodesScratch { tokens, spelled, .. } = scratch;
+    let places = quantize(compute, jobs, tokens);
+    let work = jobs.iter().map(|job| job.weights.multiplications(job.x.floats())).sum::<usize>();
+    let lanes = if work < WORTH_FORKING { 1 } else { compute.threads.count() };
+    let mut end = 0;
+    let groups = jobs.iter().zip(places).map(|(job, place)| {
+        let (rows, strips) = (job.weights.w.rows(), job.weights.w.cols().div_ceil(STRIP));
+        let row_bytes = job.weights.w.row(0).values.len() * job.weights.matrices();
+        let group = (CLAIM / row_bytes).min(rows.div_ceil(lanes * 4)).clamp(1, GROUP);
+        end += rows.div_ceil(group);
+        Groups { job, x: &tokens[place..][..job.x.len() * strips], rows: group, end }
+    });
+    let groups: Vec<Groups<'_>> = groups.collect();
+    let room = groups.iter().map(|groups| groups.rows * groups.job.x.len().min(FEW)).max().unwrap_or(0);
+    let most = jobs.iter().map(|job| job.weights.w.cols().div_ceil(STRIP)).max().unwrap_or(0);
+
     let next = AtomicUsize::new(0);
-    compute.threads.for_chunks(grown(spelled, lanes * strips, Strip::ZERO), strips, &|_, spelled| {
-        let mut values = vec![0.0; 2 * tokens];
-        let (values, ups) = values.split_at_mut(tokens);
+    compute.threads.for_chunks(grown(spelled, lanes * most, Strip::ZERO), most, &|_, spelled| {
+        let mut sums = [vec![0.0; room], vec![0.0; room]];
         loop {
-            let first = next.fetch_add(group, Ordering::Relaxed);
-            if first >= rows {
+            let claimed = next.fetch_add(1, Ordering::Relaxed);
+            let Some(groups) = groups.get(groups.partition_point(|groups| groups.end <= claimed)) else {
                 return;
-            }
-            for row in first..rows.min(first + group) {
-                one_row(compute, weights.w, row, quantized, spelled, values);
-                if let Some(up) = weights.up {
-                    one_row(compute, up, row, quantized, spelled, ups);
-                    weights.join(compute.kernels, values, ups);
-                }
-                for (token, value) in values.iter().enumerate() {
-                    // SAFETY: `fetch_add` gives each group of rows to one thread.
-                    unsafe { out.set(row, token, *value) };
-                }
-            }
+            };
+            let first = groups.first_row(claimed);
+            groups.multiply(compute, first, spelled, &mut sums);
         }
     });
 }
 
-/// A row with each of the tokens `x`, [tokens, strips]; `spelled` holds one row.
-fn one_row(
+/// Tokens of all jobs in signed bytes, those of jobs with the same ones but once; where those of each job begin.
+fn quantize(compute: &Compute<'_>, jobs: &[Job<'_>], out: &mut Vec<ActivationStrip>) -> Vec<usize> {
+    let strips = |job: &Job<'_>| job.x.len() * job.weights.w.cols().div_ceil(STRIP);
+    let (mut places, mut end) = (Vec::with_capacity(jobs.len()), 0);
+    for (at, job) in jobs.iter().enumerate() {
+        match at.checked_sub(1).filter(|before| jobs[*before].x.same(&job.x)) {
+            Some(before) => places.push(places[before]),
+            None => {
+                places.push(end);
+                end += strips(job);
+            }
+        }
+    }
+    let out = grown(out, end, ActivationStrip::ZERO);
+    for (at, (job, place)) in jobs.iter().zip(&places).enumerate() {
+        if at > 0 && places[at - 1] == *place {
+            continue;
+        }
+        let out = &mut out[*place..][..strips(job)];
+        compute.threads.for_chunks(out, job.weights.w.cols().div_ceil(STRIP), &|token, strips| {
+            compute.kernels.quantize(job.x.row(token), strips);
+        });
+    }
+    places
+}
+
+impl Groups<'_> {
+    /// The first row of a group, by its number among those of all jobs.
+    fn first_row(&self, claimed: usize) -> usize {
+        let count = self.job.weights.w.rows().div_ceil(self.rows);
+        (claimed + count - self.end) * self.rows
+    }
+
+    /// The answers of the group that begins with row `first`, to each of the tokens.
+    fn multiply(&self, compute: &Compute<'_>, first: usize, spelled: &mut [Strip], sums: &mut [Vec<f32>; 2]) {
+        let Job { weights, x, out } = self.job;
+        let strips = self.x.len() / x.len();
+        let rows = first..weights.w.rows().min(first + self.rows);
+        let [values, ups] = sums;
+        for (at, x) in self.x.chunks(FEW * strips).enumerate() {
+            let count = x.len() / strips;
+            let (values, ups) = (&mut values[..rows.len() * count], &mut ups[..rows.len() * count]);
+            sum_rows(compute, weights.w, rows.clone(), x, spelled, values);
+            if let Some(up) = &weights.up {
+                sum_rows(compute, up.w, rows.clone(), x, spelled, ups);
+            }
+            weights.finish(compute.kernels, first, count, values, ups);
+            // SAFETY: each group of rows is claimed by one thread, and no two jobs have a place in common.
+            unsafe { out.set_block(first, at * FEW, count, values) };
+        }
+    }
+}
+
+/// Rows with each of the tokens `x`, [tokens, strips]: `out` is [rows, tokens]; `spelled` holds one row.
+fn sum_rows(
     compute: &Compute<'_>,
     matrix: Matrix<'_>,
-    row: usize,
+    rows: Range<usize>,
     x: &[ActivationStrip],
     spelled: &mut [Strip],
     out: &mut [f32],
 ) {
-    let (quant, row) = (matrix.quant(), matrix.row(row));
-    check_codes(quant, row, spelled.len());
-    // SAFETY: the tables were handed out for this CPU, and the row was checked.
-    unsafe {
-        match compute.kernels.many() {
-            Many::OneByOne { spell, dot } if out.len() > 1 => {
-                spell(quant, row, spelled);
-                for (x, out) in x.chunks_exact(spelled.len()).zip(out) {
-                    *out = dot(quant, spelled, x);
+    let (quant, tokens) = (matrix.quant(), out.len() / rows.len());
+    let strips = x.len() / tokens;
+    check_matrix(matrix, strips);
+    match compute.kernels.many() {
+        // SAFETY: the table was handed out for this CPU, and the matrix was checked.
+        Many::Tiles(tiles) => unsafe { (tiles.few)(matrix, rows, x, out) },
+        Many::OneByOne { spell, dot } => {
+            for (row, out) in rows.zip(out.chunks_exact_mut(tokens)) {
+                if let [out] = out {
+                    *out = compute.kernels.dot_codes(quant, matrix.row(row), x);
+                    continue;
                 }
-            }
-            Many::OneByOne { .. } => out[0] = compute.kernels.dot_codes(quant, row, x),
-            Many::Tiles(tiles) => {
-                for (x, out) in x.chunks(FEW * spelled.len()).zip(out.chunks_mut(FEW)) {
-                    (tiles.few)(quant, row, x, out);
+                let spelled = &mut spelled[..strips];
+                // SAFETY: the table was handed out for this CPU, and the matrix was checked.
+                unsafe {
+                    spell(quant, matrix.row(row), spelled);
+                    for (x, out) in x.chunks_exact(strips).zip(out) {
+                        *out = dot(quant, spelled, x);
+                    }
                 }
             }
         }
@@ -163,16 +226,17 @@ fn by_tiles(
     compute: &Compute<'_>,
     tiles: &Tiles,
     order: Order,
-    weights: Weights<'_>,
-    x: &[f32],
-    out: &Columns<'_>,
+    Job { weights, x, out }: &Job<'_>,
     scratch: &mut CodesScratch,
 ) {
-    let (rows, cols) = (weights.w.rows(), weights.w.cols());
-    let tokens = x.len() / cols;
-    let x = lay_out(compute, tiles, x, cols, order, &mut scratch.tokens, &mut scratch.tiles);
+    let (rows, tokens) = (weights.w.rows(), x.len());
+    check_matrix(weights.w, order.strips);
+    if let Some(up) = &weights.up {
+        check_matrix(up.w, order.strips);
+    }
+    let lanes = weights.lanes(compute, x.floats());
+    let x = lay_out(compute, tiles, *x, order, &mut scratch.tokens, &mut scratch.tiles);
 
-    let lanes = weights.lanes(compute, tokens * cols);
     let panel = order.tiles();
     let most = SPELLED / (panel * size_of::<RowTile>() * weights.matrices());
     let panels = most.min(PANELS).min(rows.div_ceil(ROWS * lanes * 2)).max(1);
@@ -192,7 +256,7 @@ fn by_tiles(
                 }
                 let block = spell(tiles, weights.w, first, order, w);
                 let sums = &mut sums[..block.tiles.len() / panel];
-                let up = weights.up.map(|matrix| spell(tiles, matrix, first, order, up));
+                let up = weights.up.map(|matrix| spell(tiles, matrix.w, first, order, up));
                 let mut after = x;
                 for token in (0..tokens).step_by(TOGETHER) {
                     let (x, rest) = after.split_at(after.len().min(ABREAST * panel));
@@ -202,14 +266,8 @@ fn by_tiles(
                     if let Some(up) = &up {
                         // SAFETY: as above.
                         unsafe { (tiles.multiply)(up, x, rest, &mut up_sums[..sums.len()]) };
-                        for (sums, ups) in sums.iter_mut().zip(&*up_sums) {
-                            weights.join(
-                                compute.kernels,
-                                sums.0[0].as_flattened_mut(),
-                                ups.0[0].as_flattened(),
-                            );
-                        }
                     }
+                    finish(compute, weights, first, sums, up_sums);
                     write(sums, first, token..tokens.min(token + TOGETHER), out);
                 }
             }
@@ -217,23 +275,22 @@ fn by_tiles(
     );
 }
 
-/// Spells `x`, [tokens, cols], as token tiles: those that are multiplied together lie together.
+/// Spells `x` as token tiles: those that are multiplied together lie together.
 fn lay_out<'a>(
     compute: &Compute<'_>,
     tiles: &Tiles,
-    x: &[f32],
-    cols: usize,
+    x: Inputs<'_>,
     order: Order,
     strips: &mut Vec<ActivationStrip>,
     out: &'a mut Vec<TokenTile>,
 ) -> &'a [TokenTile] {
-    let tokens = x.len() / cols;
+    let tokens = x.len();
     let out = grown(out, tokens.div_ceil(WIDTH) * order.tiles(), TokenTile::ZERO);
     let strips = grown(strips, tokens.min(TOGETHER) * order.strips, ActivationStrip::ZERO);
-    for (x, out) in x.chunks(TOGETHER * cols).zip(out.chunks_mut(ABREAST * order.tiles())) {
-        let strips = &mut strips[..x.len() / cols * order.strips];
+    for (first, out) in (0..tokens).step_by(TOGETHER).zip(out.chunks_mut(ABREAST * order.tiles())) {
+        let strips = &mut strips[..(tokens - first).min(TOGETHER) * order.strips];
         compute.threads.for_chunks(strips, order.strips, &|token, strips| {
-            compute.kernels.quantize(&x[token * cols..][..cols], strips);
+            compute.kernels.quantize(x.row(first + token), strips);
         });
         let strips = &*strips;
         compute.threads.for_chunks(out, out.len() / order.groups, &|g, out| {
@@ -243,7 +300,17 @@ fn lay_out<'a>(
     out
 }
 
-/// Spells rows from `first` on, as many as there are or `out` holds; what is left of the last twelve is anything.
+/// Makes answers of the first lanes of the sums of rows from `first` on.
+fn finish(compute: &Compute<'_>, weights: &Weights<'_>, first: usize, sums: &mut [Sums], ups: &mut [Sums]) {
+    let mut none = [];
+    for (p, sums) in sums.iter_mut().enumerate() {
+        let ups = ups.get_mut(p).map_or(&mut none[..], |ups| ups.0[0].as_flattened_mut());
+        weights.finish(compute.kernels, first + p * ROWS, TOGETHER, sums.0[0].as_flattened_mut(), ups);
+    }
+}
+
+/// Spells rows of a checked matrix from `first` on, as many as there are or `out` holds; what is left of the last twelve is
+/// anything.
 fn spell<'a>(
     tiles: &Tiles,
     matrix: Matrix<'_>,
@@ -257,8 +324,7 @@ fn spell<'a>(
     for (p, out) in out.chunks_exact_mut(order.tiles()).enumerate() {
         let few = (count - p * ROWS).min(ROWS);
         let rows: [_; ROWS] = array::from_fn(|r| matrix.row(first + p * ROWS + r.min(few - 1)));
-        rows.iter().for_each(|row| check_codes(quant, *row, order.strips));
-        // SAFETY: `tiles` comes from a table that was handed out for this CPU, and the rows were checked.
+        // SAFETY: `tiles` comes from a table that was handed out for this CPU, and the matrix was checked.
         anchored &= unsafe { (tiles.spell)(quant, &rows[..few], order, out) };
     }
     Block { tiles: out, order, minima: quant.has_minima(), anchored }
@@ -267,11 +333,17 @@ fn spell<'a>(
 /// Writes the first lane of the sums of rows from `first_row` on with `tokens`.
 fn write(sums: &[Sums], first_row: usize, tokens: Range<usize>, out: &Columns<'_>) {
     for (p, sums) in sums.iter().enumerate() {
-        let first = first_row + p * ROWS;
-        let rows = &sums.0[0][..(out.rows() - first).min(ROWS)];
-        for (place, token) in tokens.clone().enumerate() {
+        let (first, rows) = (first_row + p * ROWS, &sums.0[0]);
+        let count = (out.rows() - first).min(ROWS);
+        for (token, place) in tokens.clone().zip(0..TOGETHER) {
+            let column: [f32; ROWS] = array::from_fn(|row| rows[row][place]);
             // SAFETY: blocks of rows are claimed by one thread each.
-            unsafe { out.set_rows(first, token, rows.iter().map(|sums| sums[place])) };
+            unsafe {
+                match count {
+                    ROWS => out.set_rows(first, token, &column), // of known length, so no call
+                    _ => out.set_rows(first, token, &column[..count]),
+                }
+            }
         }
     }
 }

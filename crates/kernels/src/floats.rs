@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use quant::Matrix;
 
 use crate::Kernels;
-use crate::product::{Columns, Compute, Weights, grown};
+use crate::product::{Columns, Compute, Job, Weights, grown};
 
 /// Floats of dequantized rows that one thread works on: 256 KiB, within the second-level cache with room to spare.
 const BUFFER: usize = 64 << 10;
@@ -20,14 +20,22 @@ const GROUP: usize = 16;
 /// Tokens whose products with a group of rows are held at once.
 const TILE: usize = 24;
 
-/// See [`crate::matmul`]; shapes are checked, and neither is empty.
+/// What products in f32 need of memory.
+#[derive(Default)]
+pub(crate) struct FloatsScratch {
+    /// For each thread, dequantized rows.
+    rows: Vec<f32>,
+    /// Tokens that lay apart.
+    gathered: Vec<f32>,
+}
+
+/// One product, in floats.
 pub(crate) fn product(
     compute: &Compute<'_>,
-    weights: Weights<'_>,
-    x: &[f32],
-    out: &mut Columns<'_>,
-    buffers: &mut Vec<f32>,
+    Job { weights, x, out }: &Job<'_>,
+    FloatsScratch { rows: buffers, gathered }: &mut FloatsScratch,
 ) {
+    let (weights, x) = (*weights, x.together(gathered));
     let (rows, cols) = (weights.w.rows(), weights.w.cols());
     let lanes = weights.lanes(compute, x.len());
     let group = group_rows(x.len() / cols, cols, weights.matrices(), rows.div_ceil(lanes));
@@ -35,7 +43,6 @@ pub(crate) fn product(
     let buffers = grown(buffers, lanes * buffer_len, 0.0);
 
     let next = AtomicUsize::new(0);
-    let out = &*out;
     compute.threads.for_chunks(buffers, buffer_len, &|_, buffer| {
         loop {
             let first = next.fetch_add(group, Ordering::Relaxed);
@@ -48,9 +55,7 @@ pub(crate) fn product(
             if at_once == Some(true) {
                 continue;
             }
-            // SAFETY: `fetch_add` gives each group of rows to one thread.
-            let mut sink = |row: usize, token: usize, value| unsafe { out.set(first + row, token, value) };
-            rows_by_tokens(compute.kernels, weights, first, count, x, buffer, &mut sink);
+            rows_by_tokens(compute.kernels, weights, first, count, x, buffer, out);
         }
     });
 }
@@ -67,12 +72,14 @@ fn dots_at_once(
     let dot = |w: &Matrix<'_>, row| kernels.dot_floats(w.quant(), w.row(row), x);
     (first..first + count).all(|row| {
         let Some(mut value) = dot(&weights.w, row) else { return false };
+        let mut joined = 0.0;
         if let Some(up) = &weights.up {
-            let Some(up) = dot(up, row) else { return false };
-            weights.join(kernels, std::slice::from_mut(&mut value), &[up]);
+            let Some(sum) = dot(&up.w, row) else { return false };
+            joined = sum;
         }
+        weights.finish(kernels, row, 1, std::slice::from_mut(&mut value), std::slice::from_mut(&mut joined));
         // SAFETY: the caller has claimed these rows.
-        unsafe { out.set(row, 0, value) };
+        unsafe { out.set_rows(row, 0, &[value]) };
         true
     })
 }
@@ -83,7 +90,7 @@ fn group_rows(tokens: usize, cols: usize, matrices: usize, rows_per_lane: usize)
     (buffer / (cols * matrices)).min(GROUP).min(rows_per_lane).max(1)
 }
 
-/// Multiplies `count` rows from `first` on with all tokens of `x`; `sink` gets (row − first, token, value).
+/// Multiplies `count` rows from `first` on, which the caller has claimed, with all tokens of `x`.
 fn rows_by_tokens(
     kernels: &Kernels,
     weights: Weights<'_>,
@@ -91,13 +98,13 @@ fn rows_by_tokens(
     count: usize,
     x: &[f32],
     buffer: &mut [f32],
-    sink: &mut impl FnMut(usize, usize, f32),
+    out: &Columns<'_>,
 ) {
     let cols = weights.w.cols();
     let (rows, up_rows) = buffer.split_at_mut(count * cols);
     dequantize_rows(kernels, weights.w, first, rows);
     if let Some(up) = weights.up {
-        dequantize_rows(kernels, up, first, &mut up_rows[..count * cols]);
+        dequantize_rows(kernels, up.w, first, &mut up_rows[..count * cols]);
     }
     for (tile, x) in x.chunks(TILE * cols).enumerate() {
         let tokens = x.len() / cols;
@@ -107,13 +114,10 @@ fn rows_by_tokens(
         kernels.dot_block(rows, x, cols, values);
         if weights.up.is_some() {
             kernels.dot_block(&up_rows[..count * cols], x, cols, ups);
-            weights.join(kernels, values, ups);
         }
-        for (row, values) in values.chunks_exact(tokens).enumerate() {
-            for (t, value) in values.iter().enumerate() {
-                sink(row, tile * TILE + t, *value);
-            }
-        }
+        weights.finish(kernels, first, tokens, values, ups);
+        // SAFETY: the caller has claimed these rows.
+        unsafe { out.set_block(first, tile * TILE, tokens, values) };
     }
 }
 

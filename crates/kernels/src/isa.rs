@@ -553,3 +553,10 @@ pub(crate) fn check_codes(quant: Quant, row: Row<'_>, strips: usize) {
     assert!(quant.strip_group().is_some(), "{quant} has no integer codes");
     assert_eq!(quant.row_len(row).map(|len| len.div_ceil(STRIP)), Some(strips), "a row as long as the token");
 }
+
+/// Panics unless all rows of `matrix` are integer codes with so many strips.
+pub(crate) fn check_matrix(matrix: Matrix<'_>, strips: usize) {
+    let quant = matrix.quant();
+    assert!(quant.strip_group().is_some(), "{quant} has no integer codes");
+    assert_eq!(matrix.cols().div_ceil(STRIP), strips, "rows as long as the tokens");
+}

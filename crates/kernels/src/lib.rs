@@ -48,6 +48,6 @@ pub use attention::{Factors, Size};
 pub use codes::codes_scratch_bytes;
 pub use delta::DeltaToken;
 pub use isa::{Isa, Kernels, Product};
-pub use matmul::{Join, MatmulScratch, Unit, gated, matmul, unit};
-pub use product::Compute;
+pub use matmul::{Assignment, MatmulScratch, Unit, matmul, unit, units};
+pub use product::{Compute, Join};
 pub use threads::{OnPair, Threads};

@@ -7,22 +7,19 @@ use quant::Matrix;
 
 use crate::Activations;
 use crate::codes::{self, CodesScratch};
-use crate::floats;
-use crate::product::{Columns, Compute, Weights, grown};
+use crate::floats::{self, FloatsScratch};
+use crate::product::{Columns, Compute, Inputs, Job, Join, Up, Weights, grown};
 
 /// What the products need of memory; grows to the largest product it has seen and is kept from one to the next.
 ///
-/// [`gated`] keeps tokens × (rows of gate) floats; each thread keeps 64 Ki floats, or one row of each weight matrix
+/// [`units`] keeps tokens × (rows of gate) floats; each thread keeps 64 Ki floats, or one row of each weight matrix
 /// when that is more, or 384 KiB of spelled codes; a batch in signed bytes takes two bytes for each of its floats.
 #[derive(Default)]
 pub struct MatmulScratch {
-    /// For each thread, dequantized rows.
-    rows: Vec<f32>,
+    floats: FloatsScratch,
     codes: CodesScratch,
-    /// The hidden units of `gated`, [tokens, rows of gate].
+    /// The hidden units of `units`, [tokens, rows of gate] of one after another.
     hidden: Vec<f32>,
-    /// Where the up projections of `unit` wait for their gates, likewise.
-    ups: Vec<f32>,
 }
 
 impl MatmulScratch {
@@ -37,141 +34,102 @@ impl MatmulScratch {
 /// # Panics
 /// When the lengths do not agree.
 pub fn matmul(compute: &Compute<'_>, w: Matrix<'_>, x: &[f32], out: &mut [f32], scratch: &mut MatmulScratch) {
-    let MatmulScratch { rows, codes, .. } = scratch;
-    product(compute, Weights { w, up: None }, x, out, rows, codes);
+    if w.rows() == 0 || w.cols() == 0 || x.is_empty() {
+        return out.fill(0.0);
+    }
+    let weights = Weights { w, bias: None, up: None };
+    let job = Job::new(weights, Inputs::all(x, w.cols()), Columns::new(out, w.rows()));
+    products(compute, &[job], &mut scratch.floats, &mut scratch.codes);
 }
 
-/// `out` = down·(silu(gate·x) · (up·x)), the feed-forward unit: `x` and `out` are [tokens, gate.cols].
-///
-/// # Panics
-/// When the shapes do not agree: gate and up alike, down their transpose.
-pub fn gated(
-    compute: &Compute<'_>,
-    x: &[f32],
-    [gate, up, down]: [Matrix<'_>; 3],
-    out: &mut [f32],
-    scratch: &mut MatmulScratch,
-) {
-    assert!(
-        (gate.rows(), gate.cols()) == (up.rows(), up.cols()) && down.cols() == gate.rows(),
-        "gate {gate:?}, up {up:?} and down {down:?} make a gated unit"
-    );
-    let tokens = x.len() / gate.cols().max(1);
-    let MatmulScratch { rows, codes, hidden, .. } = scratch;
-    let hidden = grown(hidden, tokens * gate.rows(), 0.0);
-    product(compute, Weights { w: gate, up: Some(up) }, x, hidden, rows, codes);
-    product(compute, Weights { w: down, up: None }, hidden, out, rows, codes);
-}
-
-/// A feed-forward unit other than that of [`gated`].
+/// A feed-forward unit: `down·join(gate·x, up·x)`.
 #[derive(Clone, Copy)]
 pub struct Unit<'a> {
-    /// Gate, up and down, in shapes as [`gated`] takes them.
+    /// Gate, up and down: the first two alike, the last their transpose.
     pub matrices: [Matrix<'a>; 3],
     /// What is added to the answers of each, one number a row.
     pub biases: Option<[&'a [f32]; 3]>,
-    /// How gate and up are joined: over the rows of one token, the gate's being overwritten.
+    /// How gate and up are joined.
     pub join: Join,
 }
 
-/// How gate and up are joined.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Join {
-    /// [`Kernels::silu_mul`](crate::Kernels::silu_mul).
-    Silu,
-    /// [`Kernels::clamped_mul`](crate::Kernels::clamped_mul).
-    Clamped {
-        /// How steep the sigmoid is.
-        alpha: f32,
-        /// What is added to the up projection.
-        shift: f32,
-        /// What is clamped to.
-        limit: f32,
-    },
-    /// [`Kernels::soft_mul`](crate::Kernels::soft_mul).
-    Soft {
-        /// What the gate stays below.
-        beta: f32,
-        /// What the up projection stays below.
-        linear: f32,
-    },
+/// Tokens of a unit, and where its answers to them go.
+#[derive(Clone, Copy)]
+pub struct Assignment<'a> {
+    /// What answers.
+    pub unit: Unit<'a>,
+    /// Rows of what goes in.
+    pub tokens: &'a [usize],
+    /// For each of them a row of what comes out.
+    pub places: &'a [usize],
 }
 
-/// [`gated`] with biases, and another way to join. Keeps another tokens × (rows of gate) floats.
+/// `out` = down·join(gate·x, up·x): `x` and `out` are [tokens, gate.cols].
 ///
 /// # Panics
-/// When the shapes do not agree.
+/// When the shapes do not agree: gate and up alike, down their transpose.
 pub fn unit(compute: &Compute<'_>, x: &[f32], unit: Unit<'_>, out: &mut [f32], scratch: &mut MatmulScratch) {
-    let Unit { matrices: [gate, up, down], biases, join } = unit;
-    if (biases, join) == (None, Join::Silu) {
-        return gated(compute, x, unit.matrices, out, scratch);
-    }
-    let tokens = x.len() / gate.cols().max(1);
-    let inner = gate.rows();
-    let MatmulScratch { rows, codes, hidden, ups } = scratch;
-    let hidden = grown(hidden, tokens * inner, 0.0);
-    let ups = grown(ups, tokens * inner, 0.0);
-    product(compute, Weights { w: gate, up: None }, x, hidden, rows, codes);
-    product(compute, Weights { w: up, up: None }, x, ups, rows, codes);
-    let kernels = compute.kernels;
-    if let Some([gate, up, _]) = biases {
-        each_row(compute, hidden, inner, &|_, row| kernels.add(gate, row));
-        each_row(compute, ups, inner, &|_, row| kernels.add(up, row));
-    }
-    let ups = &*ups;
-    each_row(compute, hidden, inner, &|token, row| {
-        let up = &ups[token * inner..][..inner];
-        match join {
-            Join::Silu => kernels.silu_mul(row, up),
-            Join::Clamped { alpha, shift, limit } => kernels.clamped_mul(row, up, [alpha, shift], limit),
-            Join::Soft { beta, linear } => kernels.soft_mul(row, up, beta, linear),
-        }
-    });
-    product(compute, Weights { w: down, up: None }, hidden, out, rows, codes);
-    if let Some([_, _, down]) = biases {
-        each_row(compute, out, down.len(), &|_, row| kernels.add(down, row));
-    }
+    let all: Vec<usize> = (0..x.len() / unit.matrices[0].cols().max(1)).collect();
+    units(compute, x, &[Assignment { unit, tokens: &all, places: &all }], out, scratch);
 }
 
-/// Calls `work` with each row of `values` and its number; on other threads, too, when there are several.
-fn each_row(
+/// Several [units](unit), each on its tokens among those of `x`. Those of a few tokens are computed side by side, in two
+/// parallel regions.
+///
+/// # Panics
+/// When the shapes do not agree, and when two answers have the same place.
+pub fn units(
     compute: &Compute<'_>,
-    values: &mut [f32],
-    cols: usize,
-    work: &(dyn Fn(usize, &mut [f32]) + Sync),
-) {
-    if values.len() == cols {
-        return work(0, values);
-    }
-    compute.threads.for_chunks(values, cols, work);
-}
-
-/// Checks the shapes, and chooses between codes and floats.
-fn product(
-    compute: &Compute<'_>,
-    weights: Weights<'_>,
     x: &[f32],
+    assignments: &[Assignment<'_>],
     out: &mut [f32],
-    buffers: &mut Vec<f32>,
-    codes: &mut CodesScratch,
+    scratch: &mut MatmulScratch,
 ) {
-    let (rows, cols) = (weights.w.rows(), weights.w.cols());
-    if rows == 0 || cols == 0 || x.is_empty() {
-        out.fill(0.0);
-        return;
+    let Some(first) = assignments.first().filter(|_| !x.is_empty()) else { return };
+    let cols = first.unit.matrices[0].cols();
+    assert_apart(assignments.iter().flat_map(|one| one.places).copied().collect());
+    let MatmulScratch { floats, codes, hidden } = scratch;
+    let inner = |one: &Assignment<'_>| one.tokens.len() * one.unit.matrices[0].rows();
+    let mut rest = grown(hidden, assignments.iter().map(inner).sum(), 0.0);
+    let mut parts = Vec::with_capacity(assignments.len());
+    for one in assignments {
+        let (part, after) = rest.split_at_mut(inner(one));
+        parts.push(part);
+        rest = after;
     }
-    let tokens = x.len() / cols;
-    assert!(
-        x.len() == tokens * cols && out.len() == tokens * rows,
-        "{:?} takes x [tokens, {cols}] to out [tokens, {rows}], found {} and {} floats",
-        weights.w,
-        x.len(),
-        out.len()
-    );
-    let mut out = Columns::new(out, rows, weights.factor());
-    if compute.activations == Activations::Int8 && codes::has_codes(&weights) {
-        codes::product(compute, weights, x, &mut out, codes);
-    } else {
-        floats::product(compute, weights, x, &mut out, buffers);
+
+    let opening = assignments.iter().zip(&mut parts).map(|(Assignment { unit, tokens, .. }, hidden)| {
+        let [gate, up, _] = unit.matrices;
+        let up = Up { w: up, bias: unit.biases.map(|biases| biases[1]), join: unit.join };
+        let weights = Weights { w: gate, bias: unit.biases.map(|biases| biases[0]), up: Some(up) };
+        Job::new(weights, Inputs::some(x, cols, tokens), Columns::new(hidden, gate.rows()))
+    });
+    products(compute, &opening.collect::<Vec<_>>(), floats, codes);
+    let out = Columns::new(out, first.unit.matrices[2].rows());
+    let closing = assignments.iter().zip(&parts).map(|(Assignment { unit, places, .. }, hidden)| {
+        let [_, _, down] = unit.matrices;
+        let weights = Weights { w: down, bias: unit.biases.map(|biases| biases[2]), up: None };
+        Job::new(weights, Inputs::all(hidden, down.cols()), out.at(places))
+    });
+    products(compute, &closing.collect::<Vec<_>>(), floats, codes);
+}
+
+/// Panics when two are the same.
+fn assert_apart(mut places: Vec<usize>) {
+    places.sort_unstable();
+    assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "each answer has a place of its own");
+}
+
+/// Computes jobs whose outputs have no place in common: by codes or in floats, together or one after the other.
+fn products(compute: &Compute<'_>, jobs: &[Job<'_>], floats: &mut FloatsScratch, codes: &mut CodesScratch) {
+    let by_codes = |job: &Job<'_>| compute.activations == Activations::Int8 && codes::has_codes(&job.weights);
+    if jobs.iter().all(|job| by_codes(job) && codes::are_few(compute, job)) {
+        return codes::by_rows(compute, jobs, codes);
+    }
+    for job in jobs {
+        match by_codes(job) {
+            true => codes::product(compute, job, codes),
+            false => floats::product(compute, job, floats),
+        }
     }
 }

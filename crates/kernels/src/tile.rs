@@ -56,7 +56,7 @@ fn may_anchor(scale: f32) -> bool {
     scale == 0.0 || scale.to_bits() & 3 == 0 && (LEAST_ANCHORED..=MOST_ANCHORED).contains(&scale.abs())
 }
 
-/// Multiplies a block of rows with one or two tiles of tokens; the first lane of the sums becomes the answer.
+/// Multiplies a block of rows with one or two tiles of tokens; [`fold`] makes answers of the sums.
 ///
 /// # Safety
 /// The CPU has the instruction set of `V`.
@@ -103,7 +103,6 @@ unsafe fn by_groups<V: Beside, const GROUPS: usize, const MINIMA: bool, const AN
             unsafe { V::panel::<GROUPS, MINIMA, ANCHORED>(rows, x, abreast, &mut ahead, &mut out.0[g]) };
         }
     }
-    out.iter_mut().for_each(fold::<GROUPS>);
 }
 
 /// The sums of one group over all strips, of `R` rows from `first` on with `C` registers of tokens, from token tile
@@ -221,17 +220,19 @@ unsafe fn add_sums<V: Beside, const MINIMA: bool, const ANCHORED: bool, const R:
     }
 }
 
-/// Folds the lanes in halves.
+/// Folds the lanes of all sums in halves. In a function of its own, lest it take registers from the loops of [`multiply`].
 #[inline(always)]
-fn fold<const GROUPS: usize>(sums: &mut Sums) {
-    let mut half = GROUPS / 2;
-    while half > 0 {
-        let (low, high) = sums.0.split_at_mut(half);
-        for (low, high) in low.as_flattened_mut().iter_mut().zip(high.as_flattened()) {
-            for (low, high) in low.iter_mut().zip(high) {
-                *low += high;
+pub(crate) fn fold(groups: usize, sums: &mut [Sums]) {
+    for sums in sums {
+        let mut half = groups / 2;
+        while half > 0 {
+            let (low, high) = sums.0.split_at_mut(half);
+            for (low, high) in low.as_flattened_mut().iter_mut().zip(high.as_flattened()) {
+                for (low, high) in low.iter_mut().zip(high) {
+                    *low += high;
+                }
             }
+            half /= 2;
         }
-        half /= 2;
     }
 }

@@ -4,7 +4,9 @@
 //! taken group by group of the canonical order, and of each group strip by strip: so a sum stays in a register along
 //! the whole row, and the tokens' part of one group stays in the first-level cache for all rows of a block.
 
-use quant::{Group, Quant, Row, Strip};
+use std::ops::Range;
+
+use quant::{Group, Matrix, Quant, Row, Strip};
 
 use crate::activations::{ActivationStrip, STRIP};
 
@@ -138,7 +140,9 @@ pub(crate) fn lay_out_group(
                 let codes: &[i8; COLS] =
                     strip.codes[first..].first_chunk().expect("a strip holds whole tiles");
                 for (quads, codes) in out.codes.iter_mut().zip(codes.as_chunks::<4>().0) {
-                    quads[token] = codes.map(|code| (code as u8).wrapping_add(offset));
+                    // Four bytes at a time: to add 128, or nothing, is to flip bits.
+                    let four = u32::from_ne_bytes(codes.map(|code| code as u8));
+                    quads[token] = (four ^ u32::from_ne_bytes([offset; 4])).to_ne_bytes();
                 }
                 (out.scales[token], out.totals[token]) = match order.groups {
                     16 => (strip.scales16[g], strip.totals16[g]),
@@ -165,10 +169,10 @@ pub(crate) enum Many {
 
 /// See [`Many::Tiles`].
 pub(crate) struct Tiles {
-    /// What is added to the codes of activations, to make them unsigned or leave them signed.
+    /// What is added to the codes of activations: 128 to make them unsigned, or 0 to leave them signed.
     pub offset: u8,
-    /// A row with up to [`FEW`] tokens, [tokens, strips].
-    pub few: unsafe fn(Quant, Row<'_>, &[ActivationStrip], &mut [f32]),
+    /// Rows of a checked matrix with up to [`FEW`] tokens, [tokens, strips]: their products, [rows, tokens].
+    pub few: unsafe fn(Matrix<'_>, Range<usize>, &[ActivationStrip], &mut [f32]),
     /// Spells up to twelve rows in the [`Order`] of their format; whether all scales may be anchored.
     pub spell: unsafe fn(Quant, &[Row<'_>], Order, &mut [RowTile]) -> bool,
     /// Multiplies rows with tokens, of which one or two tiles lie together; in the sums of each twelve rows the first

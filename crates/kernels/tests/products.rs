@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use kernels::{
-    ActivationStrip, Activations, Compute, Isa, Join, Kernels, MatmulScratch, Threads, Unit, gated, matmul,
-    unit,
+    ActivationStrip, Activations, Assignment, Compute, Isa, Join, Kernels, MatmulScratch, Threads, Unit,
+    matmul, unit, units,
 };
 use quant::{Encoded, Matrix, Quant};
 
@@ -192,7 +192,8 @@ fn the_gated_unit_is_its_three_products() {
                     let compute = Compute { kernels, threads: &threads, activations };
                     let mut out = vec![f32::NAN; tokens * hidden];
                     let matrices = [gate.matrix(), up.matrix(), down.matrix()];
-                    gated(&compute, &x, matrices, &mut out, &mut scratch);
+                    let gated = Unit { matrices, biases: None, join: Join::Silu };
+                    unit(&compute, &x, gated, &mut out, &mut scratch);
                     let place = format!("hidden {hidden}, {tokens} tokens, {} threads", threads.count());
                     assert_eq!(bits(&out), expected, "{place}");
                 }
@@ -241,6 +242,68 @@ fn a_unit_adds_its_biases_and_clamps() {
 }
 
 #[test]
+fn units_side_by_side_give_what_each_gives_alone() {
+    let (hidden, inner) = (256, 96);
+    let quants = [Quant::Q4K, Quant::Q8_0, Quant::Q6K, Quant::Q4K];
+    let weights = quants.iter().zip(0_u8..).map(|(quant, seed)| {
+        let seed = f32::from(seed);
+        let gate = [0.3, 0.5].map(|more| Weight::new(*quant, inner, hidden, seed + more));
+        (gate, Weight::new(Quant::Q8_0, hidden, inner, seed + 0.7))
+    });
+    let weights: Vec<_> = weights.collect();
+    let biases = [wave(inner, 0.9), wave(inner, 1.9), wave(hidden, 2.9)];
+    // Some of the same token, some of several that lie apart, and one of more than are taken as they stream by.
+    let many: Vec<usize> = (0..40).rev().collect();
+    for tokens in [vec![&[2][..], &[2], &[2], &[2]], vec![&[5, 0, 7], &[1], &[0, 39], &many[..]]] {
+        let uses = tokens.iter().map(|tokens| tokens.len()).sum::<usize>();
+        let mut backwards = (0..uses).rev();
+        let places: Vec<Vec<usize>> =
+            tokens.iter().map(|tokens| backwards.by_ref().take(tokens.len()).collect()).collect();
+        let x = wave(40 * hidden, 0.1);
+        for ((kernels, threads), activations) in tables()
+            .into_iter()
+            .flat_map(|table| [((table, 1), BOTH), ((table, 3), BOTH)])
+            .flat_map(|(a, b)| b.map(|b| (a, b)))
+        {
+            let threads = Threads::new(threads).unwrap();
+            let compute = Compute { kernels, threads: &threads, activations };
+            let assignments = weights.iter().enumerate().map(|(i, ([gate, up], down))| Assignment {
+                unit: Unit {
+                    matrices: [gate.matrix(), up.matrix().times(0.5), down.matrix()],
+                    biases: (i > 0).then(|| biases.each_ref().map(Vec::as_slice)),
+                    join: if i == 2 { Join::Soft { beta: 2.0, linear: 3.0 } } else { Join::Silu },
+                },
+                tokens: tokens[i],
+                places: &places[i],
+            });
+            let assignments: Vec<_> = assignments.collect();
+            let mut out = vec![f32::NAN; uses * hidden];
+            units(&compute, &x, &assignments, &mut out, &mut MatmulScratch::new());
+            for one in &assignments {
+                for (token, place) in one.tokens.iter().zip(one.places) {
+                    let mut alone = vec![f32::NAN; hidden];
+                    let x = &x[token * hidden..][..hidden];
+                    unit(&compute, x, one.unit, &mut alone, &mut MatmulScratch::new());
+                    let name = kernels.isa.name();
+                    assert_eq!(bits(&out[place * hidden..][..hidden]), bits(&alone), "{name}, token {token}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "a place of its own")]
+fn two_answers_in_one_place_are_a_programming_error() {
+    let w = Weight::new(Quant::Q8_0, 32, 32, 0.0);
+    let threads = Threads::new(2).unwrap();
+    let compute = Compute { kernels: Kernels::detect(), threads: &threads, activations: Activations::Int8 };
+    let unit = Unit { matrices: [w.matrix(); 3], biases: None, join: Join::Silu };
+    let twice = [Assignment { unit, tokens: &[0], places: &[1] }; 2];
+    units(&compute, &[0.5; 32], &twice, &mut [0.0; 64], &mut MatmulScratch::new());
+}
+
+#[test]
 fn a_factor_multiplies_what_a_matrix_answers() {
     let kernels = Kernels::detect();
     let threads = Threads::new(2).unwrap();
@@ -260,11 +323,10 @@ fn a_factor_multiplies_what_a_matrix_answers() {
             matmul(&compute, down, &x, &mut out, &mut scratch);
             assert_eq!(bits(&out), bits(&scaled(down, &x, 5.1)), "{quant}, {tokens} tokens");
 
-            // The factor of up comes after the units are joined.
             let mut inner = scaled(gate, &x, 0.3);
-            kernels.silu_mul(&mut inner, &plain_matmul(up, &x, activations));
-            inner.iter_mut().for_each(|unit| *unit *= -1.7);
-            gated(&compute, &x, [gate, up, down], &mut out, &mut scratch);
+            kernels.silu_mul(&mut inner, &scaled(up, &x, -1.7));
+            let gated = Unit { matrices: [gate, up, down], biases: None, join: Join::Silu };
+            unit(&compute, &x, gated, &mut out, &mut scratch);
             assert_eq!(bits(&out), bits(&scaled(down, &inner, 5.1)), "gated, {quant}, {tokens} tokens");
         }
     }
@@ -306,5 +368,5 @@ fn lengths_that_do_not_agree_are_a_programming_error() {
     let w = Weight::new(Quant::Q8_0, 2, 32, 0.0);
     let threads = Threads::new(1).unwrap();
     let compute = Compute { kernels: Kernels::detect(), threads: &threads, activations: Activations::F32 };
-    matmul(&compute, w.matrix(), &[0.0; 64], &mut [0.0; 3], &mut MatmulScratch::new());
+    matmul(&compute, w.matrix(), &[0.0; 64], &mut [0.0; 2], &mut MatmulScratch::new());
 }

@@ -4,8 +4,9 @@ use backend::{
     compressed_scratch_bytes, delta_scratch_bytes, grouped_scratch_bytes, index_scratch_bytes,
     latent_scratch_bytes,
 };
-use spec::{Compressed, DeltaNet, Ffn, Gate, Gqa, Mixer, Mla, ModelSpec, Scope};
+use spec::{Compressed, DeltaNet, Ffn, Gqa, Mixer, Mla, ModelSpec, Moe, Scope};
 
+use crate::blocks::TOGETHER_ROWS;
 use crate::decoder::HEAD_ROWS;
 use crate::portion::PORTION;
 
@@ -44,12 +45,16 @@ pub fn scratch_bytes(spec: &ModelSpec, pass: &PassSize) -> u64 {
     });
     let head = HEAD_ROWS.min(tokens) * (2 * spec.hidden + 2 * spec.vocab);
     // What products keep from one to the next: the inner rows of gated networks, and what each thread spells out.
-    let inner = portion.tokens * spec.layers.iter().map(|layer| inner_numbers(&layer.ffn)).max().unwrap_or(0);
+    // Experts that are computed together have a row for each token of each.
+    let uses = portion.tokens.max(tokens.min(TOGETHER_ROWS) * most(spec, |moe| moe.router.top_k));
+    let inner = uses * spec.layers.iter().map(|layer| inner_width(&layer.ffn)).max().unwrap_or(0);
+    // In f32 the tokens of an expert, one after the other.
+    let asked = portion.tokens * most(spec, |moe| moe.width(spec.hidden));
     let row = 2 * widest_row(spec); // of gate and of up
     let spelled = threads * SPELLED.min(SPELLED_ROWS * row).max(row);
-    let numbers =
-        residual + chosen(spec, tokens, pass.context) + inner + spelled + widest.max().unwrap_or(0).max(head);
-    let codes = backend::codes_scratch_bytes(widest_row(spec), portion.tokens, threads);
+    let kept = chosen(spec, tokens, pass.context) + inner + asked + spelled;
+    let numbers = residual + kept + widest.max().unwrap_or(0).max(head);
+    let codes = backend::codes_scratch_bytes(widest_row(spec), uses, threads);
     (numbers * size_of::<f32>() + codes + threads * STACK) as u64
 }
 
@@ -75,14 +80,13 @@ fn inner_width(ffn: &Ffn) -> usize {
     }
 }
 
-/// What a product keeps of the inner row of a token: twice as much where gate and up are joined after both are there.
-fn inner_numbers(ffn: &Ffn) -> usize {
-    match ffn {
-        Ffn::Moe(moe) if moe.biases => moe.shared_inner.max(2 * moe.inner),
-        Ffn::Moe(moe) if moe.gate != Gate::Silu => 2 * inner_width(ffn),
-        Ffn::Dense { inner, gate } if *gate != Gate::Silu => 2 * inner,
-        _ => inner_width(ffn),
-    }
+/// The most of something that any mixture of experts has.
+fn most(spec: &ModelSpec, of: impl Fn(&Moe) -> usize) -> usize {
+    let of_layer = |layer: &spec::LayerSpec| match &layer.ffn {
+        Ffn::Moe(moe) => of(moe),
+        Ffn::Dense { .. } => 0,
+    };
+    spec.layers.iter().map(of_layer).max().unwrap_or(0)
 }
 
 /// The longest row of any matrix.
@@ -120,6 +124,7 @@ fn compressed(of: &Compressed, pass: &PassSize) -> usize {
         let inputs = tokens * 2 * compressor.inputs(of.head) + 3 * rows * compressor.row(of.head);
         let index = compressor.indexer.as_ref().map_or(0, |indexer| {
             let context = context / compressor.ratio;
+            // In f32 the tokens of an expert, one after the other.
             let asked = tokens * (2 * indexer.heads * indexer.head + indexer.heads);
             asked + index_scratch_bytes(indexer, tokens, context, threads) / size_of::<f32>()
         });
@@ -164,8 +169,7 @@ fn latent(mla: &Mla, pass: &PassSize) -> usize {
 /// Of a pass of `tokens` rows, `portion` of which are worked on at once.
 fn feed_forward(ffn: &Ffn, hidden: usize, tokens: usize, portion: usize) -> usize {
     match ffn {
-        // Rows are gathered, and answers given back, where it is streamed.
-        Ffn::Dense { inner, .. } => portion * (inner + 4 * hidden),
+        Ffn::Dense { inner, .. } => portion * (inner + 2 * hidden),
         Ffn::Moe(moe) => {
             let width = moe.width(hidden);
             // Also, in a width of their own, what goes in, the sum of answers, and what comes out.
@@ -173,9 +177,7 @@ fn feed_forward(ffn: &Ffn, hidden: usize, tokens: usize, portion: usize) -> usiz
                 if moe.latent.is_some() { tokens * (2 * width + hidden) + portion * width } else { 0 };
             let parts = tokens * moe.router.top_k * width + narrow;
             let shared = portion * (moe.shared_inner + hidden);
-            // In the worst case every token goes to the same expert.
-            let expert = portion * (3 * width + moe.inner);
-            parts + shared.max(expert) + tokens * (hidden + 2 * moe.experts)
+            parts + shared + tokens * (hidden + 2 * moe.experts)
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use base::{Error, ExpertId, Pinned, Result, TokenId};
-use kernels::{Activations, Compute, Join, Kernels, MatmulScratch, Threads, Unit};
+use kernels::{Activations, Assignment, Compute, Join, Kernels, MatmulScratch, Threads, Unit};
 use quant::{Matrix, Quant};
 use spec::{Gate, RopePairs, Router, Score, Streams};
 
@@ -448,23 +448,22 @@ impl Backend for Cpu {
         Ok(Routing::new(router.top_k, experts, weights))
     }
 
-    fn expert(&self, parts: &mut Tensor, x: &Tensor, uses: &[Use], expert: &Expert<'_>) -> Result<()> {
-        let values = host(x);
-        let rows: Vec<f32> =
-            uses.iter().flat_map(|one| &values[one.token * x.cols..][..x.cols]).copied().collect();
-        let cols = parts.cols;
-        let mut answers = vec![0.0; uses.len() * cols];
-        let biases = expert.biases.map(|all| all.each_ref().map(|biases| self.bias(biases, expert.id)));
-        let unit = Unit {
-            matrices: expert.matrices,
-            biases: biases.as_ref().map(|all| all.each_ref().map(Vec::as_slice)),
-            join: joined(expert.gate),
-        };
-        kernels::unit(&self.compute(), &rows, unit, &mut answers, &mut self.scratch());
-        let parts = host_mut(parts);
-        for (one, answer) in uses.iter().zip(answers.chunks_exact(cols)) {
-            parts[one.part * cols..][..cols].copy_from_slice(answer);
-        }
+    fn experts(&self, parts: &mut Tensor, x: &Tensor, experts: &[(Expert<'_>, &[Use])]) -> Result<()> {
+        assert_eq!(parts.cols, x.cols, "answers as wide as what was asked");
+        let details = experts.iter().map(|(expert, uses)| {
+            let biases = expert.biases.map(|all| all.each_ref().map(|biases| self.bias(biases, expert.id)));
+            let tokens: Vec<usize> = uses.iter().map(|one| one.token).collect();
+            let places: Vec<usize> = uses.iter().map(|one| one.part).collect();
+            (biases, tokens, places)
+        });
+        let details: Vec<(Option<[Vec<f32>; 3]>, _, _)> = details.collect();
+        let assignments = experts.iter().zip(&details).map(|((expert, _), (biases, tokens, places))| {
+            let biases = biases.as_ref().map(|all| all.each_ref().map(Vec::as_slice));
+            let unit = Unit { matrices: expert.matrices, biases, join: joined(expert.gate) };
+            Assignment { unit, tokens, places }
+        });
+        let assignments: Vec<_> = assignments.collect();
+        kernels::units(&self.compute(), host(x), &assignments, host_mut(parts), &mut self.scratch());
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 //! Products of integer codes in NEON with `sdot`.
 
-use quant::{Quant, Row, Strip};
+use std::ops::Range;
+
+use quant::{Matrix, Quant, Row, Strip};
 
 use super::beside::FourTokens;
 use super::thirty_two::Bytes;
@@ -21,10 +23,14 @@ pub(crate) const TILES: Tiles =
     Tiles { offset: FourTokens::OFFSET as u8, few, spell: spell_rows, multiply: multiply_tiles };
 
 #[target_feature(enable = "neon,dotprod")]
-fn few(quant: Quant, row: Row<'_>, x: &[ActivationStrip], out: &mut [f32]) {
-    let strips = x.len() / out.len();
-    for (x, out) in x.chunks_exact(strips).zip(out) {
-        *out = dot_codes(quant, row, x);
+fn few(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut [f32]) {
+    let tokens = out.len() / rows.len();
+    let strips = x.len() / tokens;
+    for (row, out) in rows.zip(out.chunks_exact_mut(tokens)) {
+        let row = matrix.row(row);
+        for (x, out) in x.chunks_exact(strips).zip(out) {
+            *out = dot_codes(matrix.quant(), row, x);
+        }
     }
 }
 
@@ -37,7 +43,14 @@ fn spell_rows(quant: Quant, rows: &[Row<'_>], order: Order, out: &mut [RowTile])
 #[target_feature(enable = "neon,dotprod")]
 fn multiply_tiles(rows: &Block<'_>, x: &[TokenTile], ahead: &[TokenTile], out: &mut [Sums]) {
     // SAFETY: this function has the instruction set.
-    unsafe { tile::multiply::<FourTokens>(rows, x, ahead, out) }
+    unsafe { tile::multiply::<FourTokens>(rows, x, ahead, out) };
+    fold(rows.order.groups, out);
+}
+
+#[target_feature(enable = "neon,dotprod")]
+#[inline(never)]
+fn fold(groups: usize, sums: &mut [Sums]) {
+    tile::fold(groups, sums);
 }
 
 /// [`Quant::strip`], compiled once for all formats.

@@ -1,6 +1,8 @@
 //! Products of integer codes in AVX2, without and with AVX-VNNI.
 
-use quant::{Quant, Row, Strip};
+use std::ops::Range;
+
+use quant::{Matrix, Quant, Row, Strip};
 
 use super::beside::EightTokens;
 use super::thirty_two::Bytes;
@@ -29,10 +31,14 @@ pub(crate) mod plain {
     };
 
     #[target_feature(enable = "avx2,fma,f16c")]
-    fn few(quant: Quant, row: Row<'_>, x: &[ActivationStrip], out: &mut [f32]) {
-        let strips = x.len() / out.len();
-        for (x, out) in x.chunks_exact(strips).zip(out) {
-            *out = dot_codes(quant, row, x);
+    fn few(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut [f32]) {
+        let tokens = out.len() / rows.len();
+        let strips = x.len() / tokens;
+        for (row, out) in rows.zip(out.chunks_exact_mut(tokens)) {
+            let row = matrix.row(row);
+            for (x, out) in x.chunks_exact(strips).zip(out) {
+                *out = dot_codes(matrix.quant(), row, x);
+            }
         }
     }
 
@@ -45,7 +51,14 @@ pub(crate) mod plain {
     #[target_feature(enable = "avx2,fma,f16c")]
     fn multiply_tiles(rows: &Block<'_>, x: &[TokenTile], ahead: &[TokenTile], out: &mut [Sums]) {
         // SAFETY: this function has the instruction set.
-        unsafe { tile::multiply::<EightTokens<false>>(rows, x, ahead, out) }
+        unsafe { tile::multiply::<EightTokens<false>>(rows, x, ahead, out) };
+        fold(rows.order.groups, out);
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    #[inline(never)]
+    fn fold(groups: usize, sums: &mut [Sums]) {
+        tile::fold(groups, sums);
     }
 }
 
@@ -65,10 +78,14 @@ pub(crate) mod vnni {
         Tiles { offset: EightTokens::<true>::OFFSET as u8, few, spell: spell_rows, multiply: multiply_tiles };
 
     #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
-    fn few(quant: Quant, row: Row<'_>, x: &[ActivationStrip], out: &mut [f32]) {
-        let strips = x.len() / out.len();
-        for (x, out) in x.chunks_exact(strips).zip(out) {
-            *out = dot_codes(quant, row, x);
+    fn few(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut [f32]) {
+        let tokens = out.len() / rows.len();
+        let strips = x.len() / tokens;
+        for (row, out) in rows.zip(out.chunks_exact_mut(tokens)) {
+            let row = matrix.row(row);
+            for (x, out) in x.chunks_exact(strips).zip(out) {
+                *out = dot_codes(matrix.quant(), row, x);
+            }
         }
     }
 
@@ -81,7 +98,14 @@ pub(crate) mod vnni {
     #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
     fn multiply_tiles(rows: &Block<'_>, x: &[TokenTile], ahead: &[TokenTile], out: &mut [Sums]) {
         // SAFETY: this function has the instruction set.
-        unsafe { tile::multiply::<EightTokens<true>>(rows, x, ahead, out) }
+        unsafe { tile::multiply::<EightTokens<true>>(rows, x, ahead, out) };
+        fold(rows.order.groups, out);
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+    #[inline(never)]
+    fn fold(groups: usize, sums: &mut [Sums]) {
+        tile::fold(groups, sums);
     }
 }
 

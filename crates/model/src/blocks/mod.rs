@@ -21,7 +21,7 @@ pub(crate) use dense::Gated;
 pub(crate) use grouped::GroupedAttention;
 pub(crate) use indexer::Indexer;
 pub(crate) use latent::{Chooses, LatentAttention, LowRank};
-pub(crate) use moe::{Ahead, Latent, Moe};
+pub(crate) use moe::{Ahead, Latent, Moe, TOGETHER_ROWS};
 pub(crate) use streamed::Streamed;
 
 /// A product, and a bias where the model has one.

@@ -1,6 +1,8 @@
 //! A mixture of experts, streamed.
 
-use backend::{Backend, Expert, Opening, Routing, Tensor, Weight};
+use std::sync::atomic::AtomicBool;
+
+use backend::{Backend, Expert, Opening, Routing, Tensor, Use, Weight};
 use base::{Error, ExpertId, LayerId, Result, TokenId};
 use experts::Lease;
 use manifest::ExpertMatrix;
@@ -52,6 +54,10 @@ pub(crate) struct Ahead<'a> {
     /// `[tokens, hidden]`
     pub(crate) residual: &'a Tensor,
 }
+
+/// Rows of a batch up to which all experts that are ready are computed together: each has so few tokens that threads
+/// would meet more often than they work.
+pub(crate) const TOGETHER_ROWS: usize = 8;
 
 /// Rows of a batch up to which guesses are made. More rows touch so many experts that the drive has no time to spare.
 const GUESS_ROWS: usize = 4;
@@ -123,14 +129,7 @@ impl Moe {
             arrivals.foresee(ahead.layer, &ahead.experts(step.tokens, guesser, backend)?);
         }
 
-        let mut y = match &self.shared {
-            // while the reads are under way
-            Some(shared) => in_portions(x, x.cols, backend, &mut |x| shared.forward(x, backend))?,
-            None => backend.tensor(x.rows, x.cols)?,
-        };
-        if let Some(scale) = &self.shared_scale {
-            backend.gate(&mut y, &backend.matmul(x, scale)?, Opening::Sigmoid)?;
-        }
+        let mut y = self.always(x, backend)?; // while the reads are under way
         let narrow = match &self.latent {
             Some(latent) => {
                 let project = &mut |x: &Tensor| backend.matmul(x, &latent.down);
@@ -140,21 +139,16 @@ impl Moe {
         };
         let x = narrow.as_ref().unwrap_or(x);
         let mut parts = backend.tensor(x.rows * routing.top_k, x.cols)?;
-        while let Some(lease) = arrivals.next_ready()? {
-            let _expert = timeline.during("expert", lease.expert.0);
-            let factors = self.factors.get(lease.expert.0 as usize).copied().unwrap_or([1.0; 3]);
-            let expert = Expert {
-                id: lease.expert,
-                matrices: spell(&self.matrices, self.alternating, factors, &lease)?,
-                gate: self.gate,
-                biases: self.biases.as_ref(),
+        loop {
+            let leases: Vec<Lease> = match x.rows <= TOGETHER_ROWS {
+                true => arrivals.all_ready()?,
+                false => arrivals.next_ready()?.into_iter().collect(),
             };
-            for uses in routing.uses(lease.expert).chunks(PORTION) {
-                go_on(cancel)?;
-                backend.expert(&mut parts, x, uses, &expert)?;
-            }
-            done += 1;
-            (step.progress)(f64::from(layer.0) + f64::from(done) / wanted.len() as f64);
+            let Some(first) = leases.first() else { break };
+            let _experts = timeline.during("experts", first.expert.0);
+            self.compute(&leases, x, &routing, &mut parts, (backend, cancel))?;
+            done += leases.len();
+            (step.progress)(f64::from(layer.0) + done as f64 / wanted.len() as f64);
         }
         match &self.latent {
             None => backend.combine(&mut y, &parts, &routing)?,
@@ -165,6 +159,50 @@ impl Moe {
             }
         }
         Ok(y)
+    }
+
+    /// What the shared experts add.
+    fn always(&self, x: &Tensor, backend: &dyn Backend) -> Result<Tensor> {
+        let mut y = match &self.shared {
+            Some(shared) => in_portions(x, x.cols, backend, &mut |x| shared.forward(x, backend))?,
+            None => backend.tensor(x.rows, x.cols)?,
+        };
+        if let Some(scale) = &self.shared_scale {
+            backend.gate(&mut y, &backend.matmul(x, scale)?, Opening::Sigmoid)?;
+        }
+        Ok(y)
+    }
+
+    /// Computes the experts of these leases, as many at once as there are, each on the tokens that use it.
+    fn compute(
+        &self,
+        leases: &[Lease],
+        x: &Tensor,
+        routing: &Routing,
+        parts: &mut Tensor,
+        (backend, cancel): (&dyn Backend, &AtomicBool),
+    ) -> Result<()> {
+        let uses: Vec<Vec<Use>> = leases.iter().map(|lease| routing.uses(lease.expert)).collect();
+        let mut experts = Vec::with_capacity(leases.len());
+        for (lease, uses) in leases.iter().zip(&uses) {
+            let expert = self.expert(lease)?;
+            experts.extend(uses.chunks(PORTION).map(|uses| (expert, uses)));
+        }
+        for experts in experts.chunks(leases.len()) {
+            go_on(cancel)?;
+            backend.experts(parts, x, experts)?;
+        }
+        Ok(())
+    }
+
+    fn expert<'a>(&'a self, lease: &'a Lease) -> Result<Expert<'a>> {
+        let factors = self.factors.get(lease.expert.0 as usize).copied().unwrap_or([1.0; 3]);
+        Ok(Expert {
+            id: lease.expert,
+            matrices: spell(&self.matrices, self.alternating, factors, lease)?,
+            gate: self.gate,
+            biases: self.biases.as_ref(),
+        })
     }
 
     /// `settled` are experts that hang on the tokens alone.

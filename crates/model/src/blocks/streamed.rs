@@ -34,12 +34,12 @@ impl Streamed {
         let uses: Vec<Use> = (0..x.rows).map(|row| Use { token: row, part: row }).collect();
         let mut out = backend.tensor(x.rows, x.cols)?;
         while let Some(lease) = arrivals.next_ready()? {
-            let _expert = timeline.during("expert", 0);
+            let _expert = timeline.during("experts", 0);
             let matrices = spell(&self.matrices, false, self.factors, &lease)?;
             let expert = Expert { id: lease.expert, matrices, gate: self.gate, biases: None };
             for uses in uses.chunks(PORTION) {
                 go_on(cancel)?;
-                backend.expert(&mut out, x, uses, &expert)?;
+                backend.experts(&mut out, x, &[(expert, uses)])?;
             }
         }
         Ok(out)

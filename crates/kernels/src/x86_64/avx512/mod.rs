@@ -31,7 +31,9 @@ mod quantize;
 mod beside;
 mod spell;
 
-use quant::{Quant, Row};
+use std::ops::Range;
+
+use quant::{Matrix, Quant, Row};
 
 use crate::activations::ActivationStrip;
 use crate::beside::Beside;
@@ -86,35 +88,41 @@ pub(crate) use floats::dot_floats;
 pub(crate) use quantize::quantize;
 
 use beside::Sixteen;
-use dot::dot;
+use dot::{dot, dot_rows};
 use spell::spell;
 
 /// See [`crate::Kernels::dot_codes`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
 pub(crate) fn dot_codes(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f32 {
-    let mut out = [0.0];
-    dot_few(quant, row, x, &mut out);
-    out[0]
+    // SAFETY: this function has the instruction set; its caller checked that the row has these strips.
+    unsafe { with_unpack!(quant, dot(quant, row, x)) }
 }
 
 /// Products with many tokens.
 pub(crate) const TILES: Tiles =
-    Tiles { offset: Sixteen::OFFSET as u8, few: dot_few, spell: spell_rows, multiply: multiply_tiles };
+    Tiles { offset: Sixteen::OFFSET as u8, few, spell: spell_rows, multiply: multiply_tiles };
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
-fn dot_few(quant: Quant, row: Row<'_>, x: &[ActivationStrip], out: &mut [f32]) {
-    // SAFETY: this function has the instruction set; its caller checked that the row has these strips.
-    unsafe { with_unpack!(quant, dot(quant, row, x, out)) }
+fn few(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut [f32]) {
+    // SAFETY: this function has the instruction set; its caller checked that the rows have these strips.
+    unsafe { with_unpack!(matrix.quant(), dot_rows(matrix, rows, x, out)) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
 fn spell_rows(quant: Quant, rows: &[Row<'_>], order: Order, out: &mut [RowTile]) -> bool {
-    // SAFETY: as in `dot_few`.
+    // SAFETY: as in `few`.
     unsafe { with_unpack!(quant, spell(quant, rows, order, out)) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
 fn multiply_tiles(rows: &Block<'_>, x: &[TokenTile], ahead: &[TokenTile], out: &mut [Sums]) {
     // SAFETY: this function has the instruction set.
-    unsafe { tile::multiply::<Sixteen>(rows, x, ahead, out) }
+    unsafe { tile::multiply::<Sixteen>(rows, x, ahead, out) };
+    fold(rows.order.groups, out);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
+#[inline(never)]
+fn fold(groups: usize, sums: &mut [Sums]) {
+    tile::fold(groups, sums);
 }
