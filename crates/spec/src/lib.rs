@@ -5,6 +5,9 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod rope;
+mod mixer;
+mod ffn;
 mod model;
 mod role;
 mod names;
@@ -13,10 +16,11 @@ pub mod families;
 
 pub use config::Config;
 pub use families::Family;
-pub use model::{
-    Bands, BlockResiduals, Compressed, Compressor, DeltaNet, Ffn, Gate, Gqa, GroupScore, Groups, HeadNorm,
-    Indexer, KeySharing, KimiDelta, LayerSpec, Mixer, Mla, ModelSpec, Moe, Rope, RopePairs, Router, Scope,
-    Score, Streams, Stretch, Yarn,
+pub use ffn::{Ffn, Gate, GroupScore, Groups, Moe, Router, Score};
+pub use mixer::{
+    Compressed, Compressor, DeltaNet, Gqa, HeadNorm, Indexer, KeySharing, KimiDelta, Mixer, Mla, Scope,
 };
+pub use model::{BlockResiduals, LayerSpec, ModelSpec, Streams};
 pub use names::{Claim, Names, Skip};
 pub use role::{ExpertPart, LayerWeight, Role, Slot};
+pub use rope::{Bands, Rope, RopePairs, Stretch, Yarn};
