@@ -4,7 +4,7 @@
 //! follows one canonical order: `lanes.rs` says it for f32, `integer.rs` for codes. Most are the same source
 //! (`generic.rs`) compiled again; the products of codes are written by hand: in `x86_64/avx512/`, and for all others in
 //! `stream/`, on top of a few registers' worth of `x86_64/` and `aarch64/`. [`Threads`] cuts work into
-//! chunks, and [`matmul`] and [`gated`] are the two products a transformer is made of. Nothing here knows tensors or
+//! chunks, and [`matmul`] and [`units`] are the two products a transformer is made of. Nothing here knows tensors or
 //! files, and nothing allocates but the scratch its caller keeps.
 
 mod activations;

@@ -73,7 +73,7 @@ pub fn unit(compute: &Compute<'_>, x: &[f32], unit: Unit<'_>, out: &mut [f32], s
     units(compute, x, &[Assignment { unit, tokens: &all, places: &all }], out, scratch);
 }
 
-/// Several [units](unit), each on its tokens among those of `x`. Those of a few tokens are computed side by side, in two
+/// Several units as [`unit()`] computes one, each on its tokens among those of `x`. Those of a few tokens are computed side by side, in two
 /// parallel regions.
 ///
 /// # Panics

@@ -124,7 +124,6 @@ fn compressed(of: &Compressed, pass: &PassSize) -> usize {
         let inputs = tokens * 2 * compressor.inputs(of.head) + 3 * rows * compressor.row(of.head);
         let index = compressor.indexer.as_ref().map_or(0, |indexer| {
             let context = context / compressor.ratio;
-            // In f32 the tokens of an expert, one after the other.
             let asked = tokens * (2 * indexer.heads * indexer.head + indexer.heads);
             asked + index_scratch_bytes(indexer, tokens, context, threads) / size_of::<f32>()
         });
