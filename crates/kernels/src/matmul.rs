@@ -73,8 +73,8 @@ pub fn unit(compute: &Compute<'_>, x: &[f32], unit: Unit<'_>, out: &mut [f32], s
     units(compute, x, &[Assignment { unit, tokens: &all, places: &all }], out, scratch);
 }
 
-/// Several units as [`unit()`] computes one, each on its tokens among those of `x`. Those of a few tokens are computed side by side, in two
-/// parallel regions.
+/// Several units as [`unit()`] computes one, each on its tokens among those of `x`. Those of a few tokens are computed side
+/// by side, in two parallel regions.
 ///
 /// # Panics
 /// When the shapes do not agree, and when two answers have the same place.
