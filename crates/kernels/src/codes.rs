@@ -49,10 +49,12 @@ struct BlockScratch {
     sums: Vec<Sums>,
 }
 
-/// Bytes that products of `tokens` tokens keep from one to the next, with rows of up to `cols` columns.
-pub fn codes_scratch_bytes(cols: usize, tokens: usize, threads: usize) -> usize {
+/// Bytes that products of `tokens` tokens keep from one to the next, with rows of up to `cols` columns; and units side by
+/// side with `uses` tokens, of all of them together.
+pub fn codes_scratch_bytes(cols: usize, tokens: usize, uses: usize, threads: usize) -> usize {
     let strips = cols.div_ceil(STRIP);
-    let one_by_one = strips * (tokens.max(2) * size_of::<ActivationStrip>() + threads * size_of::<Strip>());
+    let most = tokens.max(uses).max(2);
+    let one_by_one = strips * (most * size_of::<ActivationStrip>() + threads * size_of::<Strip>());
     if tokens <= FEW / 2 {
         return one_by_one;
     }

@@ -46,15 +46,16 @@ pub fn scratch_bytes(spec: &ModelSpec, pass: &PassSize) -> u64 {
     let head = HEAD_ROWS.min(tokens) * (2 * spec.hidden + 2 * spec.vocab);
     // What products keep from one to the next: the inner rows of gated networks, and what each thread spells out.
     // Experts that are computed together have a row for each token of each.
-    let uses = portion.tokens.max(tokens.min(TOGETHER_ROWS) * most(spec, |moe| moe.router.top_k));
-    let inner = uses * spec.layers.iter().map(|layer| inner_width(&layer.ffn)).max().unwrap_or(0);
+    let uses = tokens.min(TOGETHER_ROWS) * most(spec, |moe| moe.router.top_k);
+    let network = spec.layers.iter().map(|layer| inner_width(&layer.ffn)).max().unwrap_or(0);
+    let inner = (portion.tokens * network).max(uses * most(spec, |moe| moe.inner));
     // In f32 the tokens of an expert, one after the other.
     let asked = portion.tokens * most(spec, |moe| moe.width(spec.hidden));
     let row = 2 * widest_row(spec); // of gate and of up
     let spelled = threads * SPELLED.min(SPELLED_ROWS * row).max(row);
     let kept = chosen(spec, tokens, pass.context) + inner + asked + spelled;
     let numbers = residual + kept + widest.max().unwrap_or(0).max(head);
-    let codes = backend::codes_scratch_bytes(widest_row(spec), uses, threads);
+    let codes = backend::codes_scratch_bytes(widest_row(spec), portion.tokens, uses, threads);
     (numbers * size_of::<f32>() + codes + threads * STACK) as u64
 }
 
