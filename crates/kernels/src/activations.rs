@@ -61,6 +61,14 @@ impl ActivationStrip {
         sums32: [0; 8],
         totals32: [0.0; 8],
     };
+
+    /// Of group `g`, of 16 groups or else of 8: Σ code, the scale, scale · Σ code.
+    pub(crate) fn group(&self, groups: usize, g: usize) -> (i32, f32, f32) {
+        match groups {
+            16 => (self.sums16[g], self.scales16[g], self.totals16[g]),
+            _ => (self.sums32[g], self.scales32[g], self.totals32[g]),
+        }
+    }
 }
 
 /// Spells `x`, at most 256 columns, as `out`.

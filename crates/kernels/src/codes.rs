@@ -13,7 +13,8 @@ use crate::activations::{ActivationStrip, STRIP};
 use crate::isa::check_matrix;
 use crate::product::{Columns, Compute, Inputs, Job, WORTH_FORKING, Weights, grown};
 use crate::tiles::{
-    ABREAST, Block, FEW, Many, Order, ROWS, RowTile, Sums, TILES, Tiles, TokenTile, WIDTH, lay_out_group,
+    ABREAST, Block, FEW, Lane, Many, Order, ROWS, RowGroup, RowTile, Rows, Sums, TILES, Tiles, TokenGroup,
+    TokenTile, Tokens, Twelve, WIDTH, lay_out_group,
 };
 
 /// Bytes of rows that a thread spells out together: half of a second-level cache, beside the tokens.
@@ -36,6 +37,7 @@ const GROUP: usize = 128;
 pub(crate) struct CodesScratch {
     tokens: Vec<ActivationStrip>,
     tiles: Vec<TokenTile>,
+    groups: Vec<TokenGroup>,
     /// For each thread, a row spelled out.
     spelled: Vec<Strip>,
     /// For each thread, a block of rows.
@@ -46,6 +48,7 @@ pub(crate) struct CodesScratch {
 #[derive(Clone, Default)]
 struct BlockScratch {
     tiles: Vec<RowTile>,
+    groups: Vec<RowGroup>,
     sums: Vec<Sums>,
 }
 
@@ -58,11 +61,12 @@ pub fn codes_scratch_bytes(cols: usize, tokens: usize, uses: usize, threads: usi
     if tokens <= FEW / 2 {
         return one_by_one;
     }
-    let laid = strips
-        * (TILES * tokens.div_ceil(WIDTH) * size_of::<TokenTile>() + TOGETHER * size_of::<ActivationStrip>());
-    let panel = strips * TILES * size_of::<RowTile>();
-    let panels = (SPELLED / panel).clamp(2, 2 * PANELS);
-    one_by_one.max(laid + threads * panels * (panel + size_of::<Sums>()))
+    // Groups of 16 columns: as many as tiles.
+    let of_tokens = TILES * tokens.div_ceil(WIDTH) * (size_of::<TokenTile>() + size_of::<TokenGroup>());
+    let laid = strips * (of_tokens + TOGETHER * size_of::<ActivationStrip>());
+    let panel = strips * TILES * (size_of::<RowTile>() + size_of::<RowGroup>());
+    let spelled = SPELLED.clamp(2 * panel, 2 * PANELS * panel);
+    one_by_one.max(laid + threads * (spelled + 2 * PANELS * size_of::<Sums>()))
 }
 
 /// Whether products with these weights can go by their codes.
@@ -237,69 +241,73 @@ fn by_tiles(
         check_matrix(up.w, order.strips);
     }
     let lanes = weights.lanes(compute, x.floats());
-    let x = lay_out(compute, tiles, *x, order, &mut scratch.tokens, &mut scratch.tiles);
+    let CodesScratch { tokens: strips, tiles: token_tiles, groups: token_groups, blocks, .. } = scratch;
+    let x = lay_out(compute, tiles, *x, order, strips, (token_tiles, token_groups));
 
-    let panel = order.tiles();
-    let most = SPELLED / (panel * size_of::<RowTile>() * weights.matrices());
+    let panel = order.tiles() * size_of::<RowTile>() + order.all_groups() * size_of::<RowGroup>();
+    let most = SPELLED / (panel * weights.matrices());
     let panels = most.min(PANELS).min(rows.div_ceil(ROWS * lanes * 2)).max(1);
     let next = AtomicUsize::new(0);
-    compute.threads.for_chunks(
-        grown(&mut scratch.blocks, lanes, BlockScratch::default()),
-        1,
-        &|_, scratch| {
-            let BlockScratch { tiles: spelled, sums } = &mut scratch[0];
-            let (w, up) = grown(spelled, panels * panel * weights.matrices(), RowTile::ZERO)
-                .split_at_mut(panels * panel);
-            let (sums, up_sums) = grown(sums, panels * weights.matrices(), Sums::ZERO).split_at_mut(panels);
-            loop {
-                let first = next.fetch_add(panels * ROWS, Ordering::Relaxed);
-                if first >= rows {
-                    return;
-                }
-                let block = spell(tiles, weights.w, first, order, w);
-                let sums = &mut sums[..block.tiles.len() / panel];
-                let up = weights.up.map(|matrix| spell(tiles, matrix.w, first, order, up));
-                let mut after = x;
-                for token in (0..tokens).step_by(TOGETHER) {
-                    let (x, rest) = after.split_at(after.len().min(ABREAST * panel));
-                    after = rest;
-                    // SAFETY: `tiles` comes from a table that was handed out for this CPU.
-                    unsafe { (tiles.multiply)(&block, x, rest, sums) };
-                    if let Some(up) = &up {
-                        // SAFETY: as above.
-                        unsafe { (tiles.multiply)(up, x, rest, &mut up_sums[..sums.len()]) };
-                    }
-                    finish(compute, weights, first, sums, up_sums);
-                    write(sums, first, token..tokens.min(token + TOGETHER), out);
-                }
+    compute.threads.for_chunks(grown(blocks, lanes, BlockScratch::default()), 1, &|_, scratch| {
+        let BlockScratch { tiles: row_tiles, groups: row_groups, sums } = &mut scratch[0];
+        let (tiles_each, groups_each) = (panels * order.tiles(), panels * order.all_groups());
+        let (w_tiles, up_tiles) =
+            grown(row_tiles, tiles_each * weights.matrices(), RowTile::ZERO).split_at_mut(tiles_each);
+        let (w_groups, up_groups) =
+            grown(row_groups, groups_each * weights.matrices(), RowGroup::ZERO).split_at_mut(groups_each);
+        let (sums, up_sums) = grown(sums, panels * weights.matrices(), Sums::ZERO).split_at_mut(panels);
+        loop {
+            let first = next.fetch_add(panels * ROWS, Ordering::Relaxed);
+            if first >= rows {
+                return;
             }
-        },
-    );
+            let block = spell(tiles, weights.w, first, order, (w_tiles, w_groups));
+            let sums = &mut sums[..block.rows.tiles.len() / order.tiles()];
+            let up = weights.up.map(|up| spell(tiles, up.w, first, order, (up_tiles, up_groups)));
+            let mut after = x;
+            for token in (0..tokens).step_by(TOGETHER) {
+                let (x, rest) = after.split_at(ABREAST, order);
+                after = rest;
+                // SAFETY: `tiles` comes from a table that was handed out for this CPU.
+                unsafe { (tiles.multiply)(&block, x, rest, sums) };
+                if let Some(up) = &up {
+                    // SAFETY: as above.
+                    unsafe { (tiles.multiply)(up, x, rest, &mut up_sums[..sums.len()]) };
+                }
+                finish(compute, weights, first, sums, up_sums);
+                write(sums, first, token..tokens.min(token + TOGETHER), out);
+            }
+        }
+    });
 }
 
-/// Spells `x` as token tiles: those that are multiplied together lie together.
+/// Lays out tokens: those that are multiplied together lie together.
 fn lay_out<'a>(
     compute: &Compute<'_>,
     tiles: &Tiles,
     x: Inputs<'_>,
     order: Order,
     strips: &mut Vec<ActivationStrip>,
-    out: &'a mut Vec<TokenTile>,
-) -> &'a [TokenTile] {
-    let tokens = x.len();
-    let out = grown(out, tokens.div_ceil(WIDTH) * order.tiles(), TokenTile::ZERO);
+    (token_tiles, token_groups): (&'a mut Vec<TokenTile>, &'a mut Vec<TokenGroup>),
+) -> Tokens<'a> {
+    let (tokens, sixteens) = (x.len(), x.len().div_ceil(WIDTH));
+    let token_tiles = grown(token_tiles, sixteens * order.tiles(), TokenTile::ZERO);
+    let token_groups = grown(token_groups, sixteens * order.all_groups(), TokenGroup::ZERO);
     let strips = grown(strips, tokens.min(TOGETHER) * order.strips, ActivationStrip::ZERO);
-    for (first, out) in (0..tokens).step_by(TOGETHER).zip(out.chunks_mut(ABREAST * order.tiles())) {
+    let together = token_tiles.chunks_mut(ABREAST * order.tiles());
+    let together = together.zip(token_groups.chunks_mut(ABREAST * order.all_groups()));
+    for (first, (token_tiles, token_groups)) in (0..tokens).step_by(TOGETHER).zip(together) {
         let strips = &mut strips[..(tokens - first).min(TOGETHER) * order.strips];
         compute.threads.for_chunks(strips, order.strips, &|token, strips| {
             compute.kernels.quantize(x.row(first + token), strips);
         });
         let strips = &*strips;
-        compute.threads.for_chunks(out, out.len() / order.groups, &|g, out| {
-            lay_out_group(order, g, tiles.offset, strips, out);
+        let group = (token_tiles.len() / order.groups, token_groups.len() / order.groups);
+        compute.threads.for_pairs((token_tiles, token_groups), group, &|g, token_tiles, token_groups| {
+            lay_out_group(order, g, tiles.offset, strips, token_tiles, token_groups);
         });
     }
-    out
+    Tokens { tiles: token_tiles, groups: token_groups }
 }
 
 /// Makes answers of the first lanes of the sums of rows from `first` on.
@@ -318,34 +326,51 @@ fn spell<'a>(
     matrix: Matrix<'_>,
     first: usize,
     order: Order,
-    out: &'a mut [RowTile],
+    (row_tiles, row_groups): (&'a mut [RowTile], &'a mut [RowGroup]),
 ) -> Block<'a> {
     let (quant, mut anchored) = (matrix.quant(), true);
-    let count = (matrix.rows() - first).min(out.len() / order.tiles() * ROWS);
-    let out = &mut out[..count.div_ceil(ROWS) * order.tiles()];
-    for (p, out) in out.chunks_exact_mut(order.tiles()).enumerate() {
+    let count = (matrix.rows() - first).min(row_tiles.len() / order.tiles() * ROWS);
+    let row_tiles = &mut row_tiles[..count.div_ceil(ROWS) * order.tiles()];
+    let row_groups = &mut row_groups[..count.div_ceil(ROWS) * order.all_groups()];
+    let out = row_tiles.chunks_exact_mut(order.tiles()).zip(row_groups.chunks_exact_mut(order.all_groups()));
+    for (p, (tiles_of_twelve, groups)) in out.enumerate() {
+        let out = Twelve { tiles: tiles_of_twelve, groups };
         let few = (count - p * ROWS).min(ROWS);
         let rows: [_; ROWS] = array::from_fn(|r| matrix.row(first + p * ROWS + r.min(few - 1)));
         // SAFETY: `tiles` comes from a table that was handed out for this CPU, and the matrix was checked.
         anchored &= unsafe { (tiles.spell)(quant, &rows[..few], order, out) };
     }
-    Block { tiles: out, order, minima: quant.has_minima(), anchored }
+    let rows = Rows { tiles: row_tiles, groups: row_groups };
+    Block { rows, order, minima: quant.has_minima(), anchored }
 }
 
 /// Writes the first lane of the sums of rows from `first_row` on with `tokens`.
 fn write(sums: &[Sums], first_row: usize, tokens: Range<usize>, out: &Columns<'_>) {
     for (p, sums) in sums.iter().enumerate() {
-        let (first, rows) = (first_row + p * ROWS, &sums.0[0]);
+        let first = first_row + p * ROWS;
         let count = (out.rows() - first).min(ROWS);
-        for (token, place) in tokens.clone().zip(0..TOGETHER) {
-            let column: [f32; ROWS] = array::from_fn(|row| rows[row][place]);
+        for (token, column) in tokens.clone().zip(&turned(&sums.0[0])) {
             // SAFETY: blocks of rows are claimed by one thread each.
             unsafe {
                 match count {
-                    ROWS => out.set_rows(first, token, &column), // of known length, so no call
+                    ROWS => out.set_rows(first, token, column), // of known length, so no call
                     _ => out.set_rows(first, token, &column[..count]),
                 }
             }
         }
     }
+}
+
+/// [rows, tokens] as [tokens, rows], four by four, which the compiler makes shuffles of.
+fn turned(lane: &Lane) -> [[f32; ROWS]; TOGETHER] {
+    let mut columns = [[0.0; ROWS]; TOGETHER];
+    for (at, rows) in lane.as_chunks::<4>().0.iter().enumerate() {
+        for (t, columns) in columns.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            let rows: [&[f32; 4]; 4] = array::from_fn(|row| &rows[row].as_chunks().0[t]);
+            for (token, column) in columns.iter_mut().enumerate() {
+                column.as_chunks_mut::<4>().0[at] = array::from_fn(|row| rows[row][token]);
+            }
+        }
+    }
+    columns
 }

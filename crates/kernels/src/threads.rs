@@ -28,7 +28,7 @@ pub struct Threads {
 }
 
 /// Works on one of many pairs of slices, by its number.
-pub type OnPair<'a, T> = dyn Fn(usize, &mut [T], &mut [T]) + Sync + 'a;
+pub type OnPair<'a, T, U> = dyn Fn(usize, &mut [T], &mut [U]) + Sync + 'a;
 
 /// The closure of a region, without its lifetime.
 type Work = &'static (dyn Fn(usize) + Sync);
@@ -138,11 +138,11 @@ impl Threads {
     ///
     /// # Panics
     /// When the parts are not whole or not as many of one as of the other, and as [`Threads::run`] does.
-    pub fn for_pairs<T: Send>(
+    pub fn for_pairs<T: Send, U: Send>(
         &self,
-        (a, b): (&mut [T], &mut [T]),
+        (a, b): (&mut [T], &mut [U]),
         chunks: (usize, usize),
-        work: &OnPair<'_, T>,
+        work: &OnPair<'_, T, U>,
     ) {
         let count = a.len() / chunks.0;
         assert_eq!((a.len(), b.len()), (count * chunks.0, count * chunks.1), "whole parts, as many of each");

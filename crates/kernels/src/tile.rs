@@ -10,8 +10,8 @@ use quant::{Quant, Row, Strip};
 
 use crate::beside::{Ahead, Beside};
 use crate::tiles::{
-    ABREAST, ANCHOR, Block, LEAST_ANCHORED, MOST_ANCHORED, Order, ROWS, RowTile, Sums, TILES, TokenTile,
-    WIDTH,
+    ABREAST, ANCHOR, Block, LEAST_ANCHORED, Lane, MOST_ANCHORED, Order, ROWS, RowGroup, RowTile, Rows, Sums,
+    TILES, TokenGroup, TokenTile, Tokens, Twelve, WIDTH,
 };
 
 /// Spells up to twelve rows by way of `strip`, which is [`Quant::strip`]; whether all scales may be anchored.
@@ -23,10 +23,10 @@ pub(crate) unsafe fn spell<V: Beside>(
     quant: Quant,
     rows: &[Row<'_>],
     order: Order,
-    out: &mut [RowTile],
+    Twelve { tiles, groups: out }: Twelve<'_>,
     strip: unsafe fn(Quant, Row<'_>, usize, &mut Strip),
 ) -> bool {
-    assert!(out.len() == order.tiles() && rows.len() <= ROWS);
+    assert!(tiles.len() == order.tiles() && out.len() == order.all_groups() && rows.len() <= ROWS);
     let (mut spelled, mut anchored) = (Strip::ZERO, true);
     for index in 0..order.strips {
         for (place, row) in rows.iter().enumerate() {
@@ -34,13 +34,13 @@ pub(crate) unsafe fn spell<V: Beside>(
             unsafe { strip(quant, *row, index, &mut spelled) };
             let groups = spelled.codes.chunks_exact(spelled.codes.len() / order.groups);
             for (g, codes) in groups.enumerate() {
-                let out = &mut out[order.place(g, index)..][..order.per_group()];
-                for (out, codes) in out.iter_mut().zip(codes.as_chunks().0) {
-                    out.codes[place] = *codes;
+                let at = order.place(g, index);
+                let tiles = &mut tiles[at * order.per_group()..][..order.per_group()];
+                for (tile, codes) in tiles.iter_mut().zip(codes.as_chunks::<16>().0) {
+                    // To add 128, or nothing, is to flip a bit.
+                    tile.0[place] = codes.map(|code| code as u8 ^ V::OFFSET);
                 }
-                let sum: i32 = codes.iter().map(|code| i32::from(*code)).sum();
-                let (out, scale) = (&mut out[0], spelled.scales[g]);
-                out.starts[place] = ANCHOR.to_bits() as i32 - V::OFFSET * sum;
+                let (out, scale) = (&mut out[at], spelled.scales[g]);
                 out.scales[place] = scale;
                 out.anchors[place] = scale * -ANCHOR;
                 out.minima[place] = spelled.minima[g];
@@ -63,8 +63,8 @@ fn may_anchor(scale: f32) -> bool {
 #[inline(always)]
 pub(crate) unsafe fn multiply<V: Beside>(
     block: &Block<'_>,
-    x: &[TokenTile],
-    ahead: &[TokenTile],
+    x: Tokens<'_>,
+    ahead: Tokens<'_>,
     out: &mut [Sums],
 ) {
     // SAFETY: the caller's promise.
@@ -85,22 +85,26 @@ pub(crate) unsafe fn multiply<V: Beside>(
 #[inline(always)]
 unsafe fn by_groups<V: Beside, const GROUPS: usize, const MINIMA: bool, const ANCHORED: bool>(
     block: &Block<'_>,
-    x: &[TokenTile],
-    ahead: &[TokenTile],
+    x: Tokens<'_>,
+    ahead: Tokens<'_>,
     out: &mut [Sums],
 ) {
     let Order { strips, groups } = block.order;
-    let (panels, abreast) = (out.len(), x.len() / block.order.tiles());
-    assert!(groups == GROUPS && block.tiles.len() == panels * block.order.tiles());
-    assert!(x.len() == abreast * block.order.tiles());
-    let per_group = strips * (TILES / GROUPS);
-    let mut ahead = Ahead::new(&ahead[..ahead.len().min(x.len())], panels * GROUPS * strips);
+    let (panels, abreast) = (out.len(), x.groups.len() / block.order.all_groups());
+    assert!(groups == GROUPS && block.rows.tiles.len() == panels * block.order.tiles());
+    let (ahead, _) = ahead.split_at(abreast, block.order);
+    let mut ahead = Ahead::new(ahead, panels * GROUPS * strips);
+    let panel = (block.order.tiles(), block.order.all_groups());
     for g in 0..GROUPS {
-        let x = &x[g * per_group * abreast..];
-        for (rows, out) in block.tiles.chunks_exact(block.order.tiles()).zip(&mut *out) {
-            let rows = &rows[g * per_group..][..per_group];
+        let group = |all: usize| g * (all / GROUPS)..(g + 1) * (all / GROUPS);
+        let x = Tokens { tiles: &x.tiles[group(x.tiles.len())], groups: &x.groups[group(x.groups.len())] };
+        let (tiles, scales) =
+            (block.rows.tiles.chunks_exact(panel.0), block.rows.groups.chunks_exact(panel.1));
+        for ((tiles, groups), out) in tiles.zip(scales).zip(&mut *out) {
+            let rows = Rows { tiles: &tiles[group(panel.0)], groups: &groups[group(panel.1)] };
+            let (half, add) = (g % (GROUPS / 2), g >= GROUPS / 2);
             // SAFETY: the caller's promise.
-            unsafe { V::panel::<GROUPS, MINIMA, ANCHORED>(rows, x, abreast, &mut ahead, &mut out.0[g]) };
+            unsafe { V::panel::<GROUPS, MINIMA, ANCHORED>(rows, x, &mut ahead, add, &mut out.0[half]) };
         }
     }
 }
@@ -119,30 +123,34 @@ pub(crate) unsafe fn run<
     const R: usize,
     const C: usize,
 >(
-    rows: &[RowTile],
+    rows: Rows<'_>,
     first: usize,
-    x: &[TokenTile],
-    (which, abreast): (usize, usize),
+    x: Tokens<'_>,
+    which: usize,
     ahead: &mut Ahead,
-    out: &mut [[f32; ABREAST * WIDTH]; ROWS],
+    add: bool,
+    out: &mut Lane,
 ) {
-    let per_group = TILES / GROUPS;
+    let (per_group, strips) = (TILES / GROUPS, rows.groups.len());
+    let abreast = x.groups.len() / strips;
     assert!(first + R <= ROWS && which * WIDTH + C * V::TOKENS <= abreast * WIDTH && abreast <= ABREAST);
-    assert!(x.len() >= rows.len() * abreast && rows.len().is_multiple_of(per_group));
+    assert!(rows.tiles.len() == strips * per_group && x.tiles.len() == rows.tiles.len() * abreast);
     // SAFETY: the caller's promise; the pointers stay within the slices by the lines above.
     unsafe {
         let mut lanes = [[V::zero(); C]; R];
-        let (mut w, mut x) = (rows.as_ptr(), x.as_ptr().add(which));
-        let end = w.add(rows.len());
-        while w < end {
+        let (mut w, mut x_tiles) = (rows.tiles.as_ptr(), x.tiles.as_ptr().add(which));
+        let mut x_groups = x.groups.as_ptr().add(which);
+        for group in rows.groups {
             ahead.fetch::<V>();
-            let sums = sum_codes::<V, R, C>(w, first, x, abreast, per_group);
-            add_sums::<V, MINIMA, ANCHORED, R, C>(&*w, first, x, &sums, &mut lanes);
-            (w, x) = (w.add(per_group), x.add(per_group * abreast));
+            let sums = sum_codes::<V, R, C>((w, per_group), first, (x_tiles, x_groups), abreast);
+            add_sums::<V, MINIMA, ANCHORED, R, C>(group, first, x_groups, &sums, &mut lanes);
+            (w, x_tiles) = (w.add(per_group), x_tiles.add(per_group * abreast));
+            x_groups = x_groups.add(abreast);
         }
         for r in 0..R {
             for c in 0..C {
-                V::store(lanes[r][c], out[first + r].as_mut_ptr().add(which * WIDTH + c * V::TOKENS));
+                let out = out[first + r].as_mut_ptr().add(which * WIDTH + c * V::TOKENS);
+                V::store(if add { V::plus(V::load(out), lanes[r][c]) } else { lanes[r][c] }, out);
             }
         }
     }
@@ -154,31 +162,35 @@ const fn begin<V: Beside>(c: usize) -> (usize, usize) {
     (c * V::TOKENS / WIDTH, c * V::TOKENS % WIDTH)
 }
 
-/// The products of a group of a strip, which is so many tiles, as integers from [`RowTile::starts`] on.
+/// The products of a group of a strip, which is so many tiles, as integers from [`TokenGroup::starts`] on.
 #[inline(always)]
 unsafe fn sum_codes<V: Beside, const R: usize, const C: usize>(
-    w: *const RowTile,
+    (w, tiles): (*const RowTile, usize),
     first: usize,
-    x: *const TokenTile,
+    (x, groups): (*const TokenTile, *const TokenGroup),
     abreast: usize,
-    tiles: usize,
 ) -> [[V::Sums; C]; R] {
     // SAFETY: the caller's promise.
     unsafe {
-        let mut sums = [[V::sums(0); C]; R];
-        for r in 0..R {
-            sums[r] = [V::sums((*w).starts[first + r]); C];
+        let start = |c| {
+            let (tile, token) = begin::<V>(c);
+            V::sums((*groups.add(tile)).starts.as_ptr().add(token))
+        };
+        let mut starts = [start(0); C];
+        for c in 1..C {
+            starts[c] = start(c);
         }
+        let mut sums = [starts; R];
         for t in 0..tiles {
-            let codes = (*w.add(t)).codes.as_ptr().add(first);
+            let codes = (*w.add(t)).0.as_ptr().add(first);
             for quad in 0..4 {
-                let mut tokens = [V::codes((*x.add(t * abreast)).codes[quad].as_ptr().cast()); C];
+                let mut tokens = [V::codes((*x.add(t * abreast)).0[quad].as_ptr().cast()); C];
                 for c in 1..C {
                     let (tile, token) = begin::<V>(c);
-                    tokens[c] = V::codes((*x.add(t * abreast + tile)).codes[quad].as_ptr().add(token).cast());
+                    tokens[c] = V::codes((*x.add(t * abreast + tile)).0[quad].as_ptr().add(token).cast());
                 }
                 for r in 0..R {
-                    let w = V::quad(codes.add(r).cast::<i8>().add(4 * quad));
+                    let w = V::quad(codes.add(r).cast::<u8>().add(4 * quad));
                     for c in 0..C {
                         sums[r][c] = V::dot(sums[r][c], tokens[c], w);
                     }
@@ -192,9 +204,9 @@ unsafe fn sum_codes<V: Beside, const R: usize, const C: usize>(
 /// Adds the sums of a group of a strip, scaled, to its lane.
 #[inline(always)]
 unsafe fn add_sums<V: Beside, const MINIMA: bool, const ANCHORED: bool, const R: usize, const C: usize>(
-    w: &RowTile,
+    w: &RowGroup,
     first: usize,
-    x: *const TokenTile,
+    x: *const TokenGroup,
     sums: &[[V::Sums; C]; R],
     lanes: &mut [[V::Floats; C]; R],
 ) {
@@ -220,11 +232,11 @@ unsafe fn add_sums<V: Beside, const MINIMA: bool, const ANCHORED: bool, const R:
     }
 }
 
-/// Folds the lanes of all sums in halves. In a function of its own, lest it take registers from the loops of [`multiply`].
+/// Folds the lanes of all sums in halves, but for the first time. In a function of its own, lest it take registers from the loops of [`multiply`].
 #[inline(always)]
 pub(crate) fn fold(groups: usize, sums: &mut [Sums]) {
     for sums in sums {
-        let mut half = groups / 2;
+        let mut half = groups / 4;
         while half > 0 {
             let (low, high) = sums.0.split_at_mut(half);
             for (low, high) in low.as_flattened_mut().iter_mut().zip(high.as_flattened()) {

@@ -1,8 +1,9 @@
 //! Rows and tokens laid out for products with many tokens.
 //!
-//! Sixteen columns of twelve rows make a [`RowTile`], sixteen columns of sixteen tokens a [`TokenTile`]. Columns are
-//! taken group by group of the canonical order, and of each group strip by strip: so a sum stays in a register along
-//! the whole row, and the tokens' part of one group stays in the first-level cache for all rows of a block.
+//! Sixteen columns of twelve rows make a [`RowTile`], sixteen columns of sixteen tokens a [`TokenTile`]; what belongs to
+//! a group of columns is a [`RowGroup`] and a [`TokenGroup`]. All are taken group by group of the canonical order, and
+//! of each group strip by strip: so a sum stays in a register along the whole row, and the tokens' part of one group
+//! stays in the first-level cache for all rows of a block.
 
 use std::ops::Range;
 
@@ -28,31 +29,44 @@ const COLS: usize = 16;
 /// Tiles in a strip.
 pub(crate) const TILES: usize = STRIP / COLS;
 
-/// 16 columns of 16 tokens. Of a group of 32 columns the first tile has the floats.
+/// 16 columns of 16 tokens: four columns of each token, then the next four of each.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub(crate) struct TokenTile {
-    /// Four columns of each token, plus [`Tiles::offset`], then the next four of each.
-    pub codes: [[[u8; 4]; WIDTH]; COLS / 4],
-    /// The scale of each token.
+pub(crate) struct TokenTile(pub [[[i8; 4]; WIDTH]; COLS / 4]);
+
+impl TokenTile {
+    pub(crate) const ZERO: Self = Self([[[0; 4]; WIDTH]; COLS / 4]);
+}
+
+/// What belongs to a group of columns of 16 tokens.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct TokenGroup {
+    /// The bits of [`ANCHOR`] less [`Tiles::offset`] times the sum of the group's codes.
+    pub starts: [i32; WIDTH],
+    /// As [`ActivationStrip::scales32`].
     pub scales: [f32; WIDTH],
-    /// scale · Σ code of the group.
+    /// As [`ActivationStrip::totals32`].
     pub totals: [f32; WIDTH],
 }
 
-impl TokenTile {
-    pub(crate) const ZERO: Self =
-        Self { codes: [[[0; 4]; WIDTH]; COLS / 4], scales: [0.0; WIDTH], totals: [0.0; WIDTH] };
+impl TokenGroup {
+    pub(crate) const ZERO: Self = Self { starts: [0; WIDTH], scales: [0.0; WIDTH], totals: [0.0; WIDTH] };
 }
 
-/// 16 columns of 12 rows. Of a group of 32 columns the first tile has what belongs to the group.
+/// 16 columns of each of 12 rows, [`Tiles::offset`] added to their codes.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub(crate) struct RowTile {
-    /// Of each row.
-    pub codes: [[i8; COLS]; ROWS],
-    /// The bits of [`ANCHOR`] less [`Tiles::offset`] times the sum of the group's codes.
-    pub starts: [i32; ROWS],
+pub(crate) struct RowTile(pub [[u8; COLS]; ROWS]);
+
+impl RowTile {
+    pub(crate) const ZERO: Self = Self([[0; COLS]; ROWS]);
+}
+
+/// What belongs to a group of columns of 12 rows.
+#[derive(Clone, Copy)]
+#[repr(C, align(16))]
+pub(crate) struct RowGroup {
     /// As [`Strip::scales`].
     pub scales: [f32; ROWS],
     /// The scales times −[`ANCHOR`].
@@ -61,14 +75,8 @@ pub(crate) struct RowTile {
     pub minima: [f32; ROWS],
 }
 
-impl RowTile {
-    pub(crate) const ZERO: Self = Self {
-        codes: [[0; COLS]; ROWS],
-        starts: [0; ROWS],
-        scales: [0.0; ROWS],
-        anchors: [0.0; ROWS],
-        minima: [0.0; ROWS],
-    };
+impl RowGroup {
+    pub(crate) const ZERO: Self = Self { scales: [0.0; ROWS], anchors: [0.0; ROWS], minima: [0.0; ROWS] };
 }
 
 /// 1.5 · 2²³: an integer below 2²² added to the bits of this float is added to its value. So a sum of codes that
@@ -112,42 +120,63 @@ impl Order {
         self.strips * TILES
     }
 
-    /// The place of the first tile of group `g` of strip `s`.
+    /// Groups of a row, or of a token.
+    pub(crate) fn all_groups(self) -> usize {
+        self.strips * self.groups
+    }
+
+    /// The place of group `g` of strip `s` among those.
     pub(crate) fn place(self, g: usize, s: usize) -> usize {
-        (g * self.strips + s) * self.per_group()
+        g * self.strips + s
     }
 }
 
-/// Lays out group `g` of some tokens, whose strips follow one another in `tokens`, as `out`: 16 tokens a tile, all
-/// their tiles abreast, `offset` added to their codes.
+/// Tokens laid out: 16 a tile, the tiles of all of them abreast.
+#[derive(Clone, Copy)]
+pub(crate) struct Tokens<'a> {
+    pub tiles: &'a [TokenTile],
+    pub groups: &'a [TokenGroup],
+}
+
+impl Tokens<'_> {
+    /// The first `count` sixteens of them, and the rest.
+    pub(crate) fn split_at(self, count: usize, order: Order) -> (Self, Self) {
+        let count = count.min(self.tiles.len() / order.tiles());
+        let (tiles, more_tiles) = self.tiles.split_at(count * order.tiles());
+        let (groups, more_groups) = self.groups.split_at(count * order.all_groups());
+        (Self { tiles, groups }, Self { tiles: more_tiles, groups: more_groups })
+    }
+}
+
+/// Lays out group `g` of some tokens, whose strips follow one another in `tokens`: 16 a tile, all of them abreast.
+/// `offset` is [`Tiles::offset`].
 pub(crate) fn lay_out_group(
     order: Order,
     g: usize,
     offset: u8,
     tokens: &[ActivationStrip],
-    out: &mut [TokenTile],
+    tiles: &mut [TokenTile],
+    groups: &mut [TokenGroup],
 ) {
-    let abreast = out.len() / (order.strips * order.per_group());
-    for (at, out) in out.chunks_exact_mut(abreast).enumerate() {
-        let (s, t) = (at / order.per_group(), at % order.per_group());
-        let first = (g * order.per_group() + t) * COLS;
-        for (which, out) in out.iter_mut().enumerate() {
-            *out = TokenTile::ZERO;
-            for (token, strips) in
-                tokens.chunks_exact(order.strips).skip(which * WIDTH).take(WIDTH).enumerate()
-            {
-                let strip = &strips[s];
-                let codes: &[i8; COLS] =
-                    strip.codes[first..].first_chunk().expect("a strip holds whole tiles");
-                for (quads, codes) in out.codes.iter_mut().zip(codes.as_chunks::<4>().0) {
-                    // Four bytes at a time: to add 128, or nothing, is to flip bits.
-                    let four = u32::from_ne_bytes(codes.map(|code| code as u8));
-                    quads[token] = (four ^ u32::from_ne_bytes([offset; 4])).to_ne_bytes();
+    let abreast = groups.len() / order.strips;
+    let tiles = tiles.chunks_exact_mut(abreast * order.per_group());
+    for (s, (tiles, groups)) in tiles.zip(groups.chunks_exact_mut(abreast)).enumerate() {
+        for (which, group) in groups.iter_mut().enumerate() {
+            let tokens = tokens.chunks_exact(order.strips).skip(which * WIDTH).take(WIDTH);
+            *group = TokenGroup::ZERO;
+            for (token, strips) in tokens.clone().enumerate() {
+                let (sum, scale, total) = strips[s].group(order.groups, g);
+                group.starts[token] = ANCHOR.to_bits() as i32 - i32::from(offset) * sum;
+                (group.scales[token], group.totals[token]) = (scale, total);
+            }
+            for (t, tile) in tiles.iter_mut().skip(which).step_by(abreast).enumerate() {
+                *tile = TokenTile::ZERO;
+                for (token, strips) in tokens.clone().enumerate() {
+                    let codes = strips[s].codes.as_chunks::<COLS>().0[g * order.per_group() + t];
+                    for (quads, codes) in tile.0.iter_mut().zip(codes.as_chunks::<4>().0) {
+                        quads[token] = *codes;
+                    }
                 }
-                (out.scales[token], out.totals[token]) = match order.groups {
-                    16 => (strip.scales16[g], strip.totals16[g]),
-                    _ => (strip.scales32[g], strip.totals32[g]),
-                };
             }
         }
     }
@@ -169,22 +198,34 @@ pub(crate) enum Many {
 
 /// See [`Many::Tiles`].
 pub(crate) struct Tiles {
-    /// What is added to the codes of activations: 128 to make them unsigned, or 0 to leave them signed.
+    /// What is added to the codes of weights: 128 to make them unsigned, or 0 to leave them signed.
     pub offset: u8,
     /// Rows of a checked matrix with up to [`FEW`] tokens, [tokens, strips]: their products, [rows, tokens].
     pub few: unsafe fn(Matrix<'_>, Range<usize>, &[ActivationStrip], &mut [f32]),
     /// Spells up to twelve rows in the [`Order`] of their format; whether all scales may be anchored.
-    pub spell: unsafe fn(Quant, &[Row<'_>], Order, &mut [RowTile]) -> bool,
-    /// Multiplies rows with tokens, of which one or two tiles lie together; in the sums of each twelve rows the first
-    /// lane becomes the answer. Fetches the tokens that come next meanwhile.
-    pub multiply: unsafe fn(&Block<'_>, &[TokenTile], &[TokenTile], &mut [Sums]),
+    pub spell: unsafe fn(Quant, &[Row<'_>], Order, Twelve<'_>) -> bool,
+    /// Multiplies rows with one or two sixteens of tokens; in the sums of each twelve rows the first lane becomes the
+    /// answer. Fetches the tokens that come next meanwhile.
+    pub multiply: unsafe fn(&Block<'_>, Tokens<'_>, Tokens<'_>, &mut [Sums]),
 }
 
-/// Rows spelled out, and what is to be known of them.
+/// Where twelve rows are spelled out.
+pub(crate) struct Twelve<'a> {
+    pub tiles: &'a mut [RowTile],
+    pub groups: &'a mut [RowGroup],
+}
+
+/// Rows spelled out, twelve after twelve.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub tiles: &'a [RowTile],
+    pub groups: &'a [RowGroup],
+}
+
+/// The same, and what is to be known of them.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'a> {
-    /// Twelve rows after twelve.
-    pub tiles: &'a [RowTile],
+    pub rows: Rows<'a>,
     pub order: Order,
     /// Whether the format has minima.
     pub minima: bool,
@@ -192,11 +233,15 @@ pub(crate) struct Block<'a> {
     pub anchored: bool,
 }
 
-/// The sums of twelve rows with the tokens of one or two tiles for each lane of the canonical order.
+/// The sums of twelve rows with one or two sixteens of tokens for each lane of the canonical order; lanes of its second
+/// half are added to those of the first as they come.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub(crate) struct Sums(pub [[[f32; ABREAST * WIDTH]; ROWS]; 16]);
+pub(crate) struct Sums(pub [Lane; 8]);
+
+/// A lane of all of them.
+pub(crate) type Lane = [[f32; ABREAST * WIDTH]; ROWS];
 
 impl Sums {
-    pub(crate) const ZERO: Self = Self([[[0.0; ABREAST * WIDTH]; ROWS]; 16]);
+    pub(crate) const ZERO: Self = Self([[[0.0; ABREAST * WIDTH]; ROWS]; 8]);
 }

@@ -5,7 +5,7 @@ use std::arch::aarch64::*;
 use super::thirty_two::sdot;
 use crate::beside::{Ahead, Beside};
 use crate::tile::run;
-use crate::tiles::{ABREAST, ANCHOR, ROWS, RowTile, TokenTile, WIDTH};
+use crate::tiles::{ANCHOR, Lane, ROWS, Rows, Tokens};
 
 /// A register of 128 bits.
 pub(super) struct FourTokens;
@@ -19,40 +19,40 @@ impl Beside for FourTokens {
     type Quad = int8x16_t;
 
     const TOKENS: usize = 4;
-    const OFFSET: i32 = 0;
+    const OFFSET: u8 = 0;
 
     #[inline(always)]
     unsafe fn panel<const GROUPS: usize, const MINIMA: bool, const ANCHORED: bool>(
-        rows: &[RowTile],
-        x: &[TokenTile],
-        abreast: usize,
+        rows: Rows<'_>,
+        x: Tokens<'_>,
         ahead: &mut Ahead,
-        out: &mut [[f32; ABREAST * WIDTH]; ROWS],
+        add: bool,
+        out: &mut Lane,
     ) {
-        for which in 0..abreast {
+        for which in 0..x.groups.len() / rows.groups.len() {
             for first in (0..ROWS).step_by(3) {
                 // SAFETY: as above.
                 unsafe {
-                    run::<Self, GROUPS, MINIMA, ANCHORED, 3, 4>(rows, first, x, (which, abreast), ahead, out)
+                    run::<Self, GROUPS, MINIMA, ANCHORED, 3, 4>(rows, first, x, which, ahead, add, out)
                 };
             }
         }
     }
 
     #[inline(always)]
-    fn sums(start: i32) -> int32x4_t {
+    unsafe fn sums(at: *const i32) -> int32x4_t {
         // SAFETY: as above.
-        unsafe { vdupq_n_s32(start) }
+        unsafe { vld1q_s32(at) }
     }
 
     #[inline(always)]
-    unsafe fn codes(at: *const u8) -> int8x16_t {
+    unsafe fn codes(at: *const i8) -> int8x16_t {
         // SAFETY: as above.
         unsafe { vld1q_s8(at.cast()) }
     }
 
     #[inline(always)]
-    unsafe fn quad(at: *const i8) -> int8x16_t {
+    unsafe fn quad(at: *const u8) -> int8x16_t {
         // SAFETY: as above.
         unsafe { vreinterpretq_s8_s32(vdupq_n_s32(*at.cast::<i32>())) }
     }
@@ -94,6 +94,12 @@ impl Beside for FourTokens {
     unsafe fn store(floats: float32x4_t, at: *mut f32) {
         // SAFETY: as above.
         unsafe { vst1q_f32(at, floats) }
+    }
+
+    #[inline(always)]
+    fn plus(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: as above.
+        unsafe { vaddq_f32(a, b) }
     }
 
     #[inline(always)]

@@ -8,7 +8,7 @@ use super::beside::FourTokens;
 use super::thirty_two::Bytes;
 use crate::activations::ActivationStrip;
 use crate::beside::Beside;
-use crate::tiles::{Block, Order, RowTile, Sums, Tiles, TokenTile};
+use crate::tiles::{Block, Order, Sums, Tiles, Tokens, Twelve};
 use crate::{stream, tile};
 
 /// See [`crate::Kernels::dot_codes`].
@@ -20,7 +20,7 @@ pub(crate) fn dot_codes(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f3
 
 /// Products with many tokens.
 pub(crate) const TILES: Tiles =
-    Tiles { offset: FourTokens::OFFSET as u8, few, spell: spell_rows, multiply: multiply_tiles };
+    Tiles { offset: FourTokens::OFFSET, few, spell: spell_rows, multiply: multiply_tiles };
 
 #[target_feature(enable = "neon,dotprod")]
 fn few(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut [f32]) {
@@ -35,13 +35,13 @@ fn few(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut 
 }
 
 #[target_feature(enable = "neon,dotprod")]
-fn spell_rows(quant: Quant, rows: &[Row<'_>], order: Order, out: &mut [RowTile]) -> bool {
+fn spell_rows(quant: Quant, rows: &[Row<'_>], order: Order, out: Twelve<'_>) -> bool {
     // SAFETY: this function has the instruction set; its caller checked that the rows have these strips.
     unsafe { tile::spell::<FourTokens>(quant, rows, order, out, spell_strip) }
 }
 
 #[target_feature(enable = "neon,dotprod")]
-fn multiply_tiles(rows: &Block<'_>, x: &[TokenTile], ahead: &[TokenTile], out: &mut [Sums]) {
+fn multiply_tiles(rows: &Block<'_>, x: Tokens<'_>, ahead: Tokens<'_>, out: &mut [Sums]) {
     // SAFETY: this function has the instruction set.
     unsafe { tile::multiply::<FourTokens>(rows, x, ahead, out) };
     fold(rows.order.groups, out);

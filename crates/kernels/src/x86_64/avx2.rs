@@ -8,7 +8,7 @@ use super::beside::EightTokens;
 use super::thirty_two::Bytes;
 use crate::activations::ActivationStrip;
 use crate::beside::Beside;
-use crate::tiles::{Block, Order, RowTile, Sums, Tiles, TokenTile};
+use crate::tiles::{Block, Order, Sums, Tiles, Tokens, Twelve};
 use crate::{stream, tile};
 
 /// Products in AVX2 alone.
@@ -23,12 +23,8 @@ pub(crate) mod plain {
     }
 
     /// Products with many tokens.
-    pub(crate) const TILES: Tiles = Tiles {
-        offset: EightTokens::<false>::OFFSET as u8,
-        few,
-        spell: spell_rows,
-        multiply: multiply_tiles,
-    };
+    pub(crate) const TILES: Tiles =
+        Tiles { offset: EightTokens::<false>::OFFSET, few, spell: spell_rows, multiply: multiply_tiles };
 
     #[target_feature(enable = "avx2,fma,f16c")]
     fn few(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut [f32]) {
@@ -43,13 +39,13 @@ pub(crate) mod plain {
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
-    fn spell_rows(quant: Quant, rows: &[Row<'_>], order: Order, out: &mut [RowTile]) -> bool {
+    fn spell_rows(quant: Quant, rows: &[Row<'_>], order: Order, out: Twelve<'_>) -> bool {
         // SAFETY: this function has the instruction set; its caller checked that the rows have these strips.
         unsafe { tile::spell::<EightTokens<false>>(quant, rows, order, out, spell_strip) }
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
-    fn multiply_tiles(rows: &Block<'_>, x: &[TokenTile], ahead: &[TokenTile], out: &mut [Sums]) {
+    fn multiply_tiles(rows: &Block<'_>, x: Tokens<'_>, ahead: Tokens<'_>, out: &mut [Sums]) {
         // SAFETY: this function has the instruction set.
         unsafe { tile::multiply::<EightTokens<false>>(rows, x, ahead, out) };
         fold(rows.order.groups, out);
@@ -75,7 +71,7 @@ pub(crate) mod vnni {
 
     /// Products with many tokens.
     pub(crate) const TILES: Tiles =
-        Tiles { offset: EightTokens::<true>::OFFSET as u8, few, spell: spell_rows, multiply: multiply_tiles };
+        Tiles { offset: EightTokens::<true>::OFFSET, few, spell: spell_rows, multiply: multiply_tiles };
 
     #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
     fn few(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut [f32]) {
@@ -90,13 +86,13 @@ pub(crate) mod vnni {
     }
 
     #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
-    fn spell_rows(quant: Quant, rows: &[Row<'_>], order: Order, out: &mut [RowTile]) -> bool {
+    fn spell_rows(quant: Quant, rows: &[Row<'_>], order: Order, out: Twelve<'_>) -> bool {
         // SAFETY: this function has the instruction set; its caller checked that the rows have these strips.
         unsafe { tile::spell::<EightTokens<true>>(quant, rows, order, out, spell_strip) }
     }
 
     #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
-    fn multiply_tiles(rows: &Block<'_>, x: &[TokenTile], ahead: &[TokenTile], out: &mut [Sums]) {
+    fn multiply_tiles(rows: &Block<'_>, x: Tokens<'_>, ahead: Tokens<'_>, out: &mut [Sums]) {
         // SAFETY: this function has the instruction set.
         unsafe { tile::multiply::<EightTokens<true>>(rows, x, ahead, out) };
         fold(rows.order.groups, out);

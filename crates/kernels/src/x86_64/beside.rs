@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use crate::beside::{Ahead, Beside};
 use crate::tile::run;
-use crate::tiles::{ABREAST, ANCHOR, ROWS, RowTile, TokenTile, WIDTH};
+use crate::tiles::{ANCHOR, Lane, ROWS, Rows, Tokens};
 
 /// A register of 256 bits. Used only inside functions compiled for AVX2, FMA and F16C, and with `VNNI` for AVX-VNNI.
 pub(super) struct EightTokens<const VNNI: bool>;
@@ -18,40 +18,40 @@ impl<const VNNI: bool> Beside for EightTokens<VNNI> {
     type Quad = __m256i;
 
     const TOKENS: usize = 8;
-    const OFFSET: i32 = if VNNI { 128 } else { 0 };
+    const OFFSET: u8 = if VNNI { 128 } else { 0 };
 
     #[inline(always)]
     unsafe fn panel<const GROUPS: usize, const MINIMA: bool, const ANCHORED: bool>(
-        rows: &[RowTile],
-        x: &[TokenTile],
-        abreast: usize,
+        rows: Rows<'_>,
+        x: Tokens<'_>,
         ahead: &mut Ahead,
-        out: &mut [[f32; ABREAST * WIDTH]; ROWS],
+        add: bool,
+        out: &mut Lane,
     ) {
-        for which in 0..abreast {
+        for which in 0..x.groups.len() / rows.groups.len() {
             for first in (0..ROWS).step_by(3) {
                 // SAFETY: as above.
                 unsafe {
-                    run::<Self, GROUPS, MINIMA, ANCHORED, 3, 2>(rows, first, x, (which, abreast), ahead, out)
+                    run::<Self, GROUPS, MINIMA, ANCHORED, 3, 2>(rows, first, x, which, ahead, add, out)
                 };
             }
         }
     }
 
     #[inline(always)]
-    fn sums(start: i32) -> __m256i {
-        // SAFETY: as above.
-        unsafe { _mm256_set1_epi32(start) }
-    }
-
-    #[inline(always)]
-    unsafe fn codes(at: *const u8) -> __m256i {
+    unsafe fn sums(at: *const i32) -> __m256i {
         // SAFETY: as above.
         unsafe { _mm256_load_si256(at.cast()) }
     }
 
     #[inline(always)]
-    unsafe fn quad(at: *const i8) -> __m256i {
+    unsafe fn codes(at: *const i8) -> __m256i {
+        // SAFETY: as above.
+        unsafe { _mm256_load_si256(at.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn quad(at: *const u8) -> __m256i {
         // SAFETY: as above.
         unsafe { _mm256_set1_epi32(*at.cast::<i32>()) }
     }
@@ -61,7 +61,7 @@ impl<const VNNI: bool> Beside for EightTokens<VNNI> {
         // SAFETY: as above.
         unsafe {
             if VNNI {
-                return _mm256_dpbusd_avx_epi32(sums, x, w);
+                return _mm256_dpbusd_avx_epi32(sums, w, x);
             }
             // |w| unsigned times x with w's sign: two products of at most 128 · 127 fit 16 bits.
             let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
@@ -100,6 +100,12 @@ impl<const VNNI: bool> Beside for EightTokens<VNNI> {
     unsafe fn store(floats: __m256, at: *mut f32) {
         // SAFETY: as above.
         unsafe { _mm256_store_ps(at, floats) }
+    }
+
+    #[inline(always)]
+    fn plus(a: __m256, b: __m256) -> __m256 {
+        // SAFETY: as above.
+        unsafe { _mm256_add_ps(a, b) }
     }
 
     #[inline(always)]

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use crate::beside::{Ahead, Beside};
 use crate::tile::run;
-use crate::tiles::{ABREAST, ANCHOR, ROWS, RowTile, TokenTile, WIDTH};
+use crate::tiles::{ABREAST, ANCHOR, Lane, Rows, Tokens};
 
 /// A register of 512 bits.
 pub(super) struct Sixteen;
@@ -18,41 +18,41 @@ impl Beside for Sixteen {
     type Quad = __m512i;
 
     const TOKENS: usize = 16;
-    const OFFSET: i32 = 128;
+    const OFFSET: u8 = 128;
 
     #[inline(always)]
     unsafe fn panel<const GROUPS: usize, const MINIMA: bool, const ANCHORED: bool>(
-        rows: &[RowTile],
-        x: &[TokenTile],
-        abreast: usize,
+        rows: Rows<'_>,
+        x: Tokens<'_>,
         ahead: &mut Ahead,
-        out: &mut [[f32; ABREAST * WIDTH]; ROWS],
+        add: bool,
+        out: &mut Lane,
     ) {
         // SAFETY: as above.
         unsafe {
-            if abreast == ABREAST {
-                run::<Self, GROUPS, MINIMA, ANCHORED, 6, 2>(rows, 0, x, (0, ABREAST), ahead, out);
-                run::<Self, GROUPS, MINIMA, ANCHORED, 6, 2>(rows, 6, x, (0, ABREAST), ahead, out);
+            if x.groups.len() == ABREAST * rows.groups.len() {
+                run::<Self, GROUPS, MINIMA, ANCHORED, 6, 2>(rows, 0, x, 0, ahead, add, out);
+                run::<Self, GROUPS, MINIMA, ANCHORED, 6, 2>(rows, 6, x, 0, ahead, add, out);
             } else {
-                run::<Self, GROUPS, MINIMA, ANCHORED, 12, 1>(rows, 0, x, (0, 1), ahead, out);
+                run::<Self, GROUPS, MINIMA, ANCHORED, 12, 1>(rows, 0, x, 0, ahead, add, out);
             }
         }
     }
 
     #[inline(always)]
-    fn sums(start: i32) -> __m512i {
-        // SAFETY: as above.
-        unsafe { _mm512_set1_epi32(start) }
-    }
-
-    #[inline(always)]
-    unsafe fn codes(at: *const u8) -> __m512i {
+    unsafe fn sums(at: *const i32) -> __m512i {
         // SAFETY: as above.
         unsafe { _mm512_load_si512(at.cast()) }
     }
 
     #[inline(always)]
-    unsafe fn quad(at: *const i8) -> __m512i {
+    unsafe fn codes(at: *const i8) -> __m512i {
+        // SAFETY: as above.
+        unsafe { _mm512_load_si512(at.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn quad(at: *const u8) -> __m512i {
         // SAFETY: as above.
         unsafe { _mm512_set1_epi32(*at.cast::<i32>()) }
     }
@@ -60,7 +60,7 @@ impl Beside for Sixteen {
     #[inline(always)]
     fn dot(sums: __m512i, x: __m512i, w: __m512i) -> __m512i {
         // SAFETY: as above.
-        unsafe { _mm512_dpbusd_epi32(sums, x, w) }
+        unsafe { _mm512_dpbusd_epi32(sums, w, x) }
     }
 
     #[inline(always)]
@@ -94,6 +94,12 @@ impl Beside for Sixteen {
     unsafe fn store(floats: __m512, at: *mut f32) {
         // SAFETY: as above.
         unsafe { _mm512_store_ps(at, floats) }
+    }
+
+    #[inline(always)]
+    fn plus(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: as above.
+        unsafe { _mm512_add_ps(a, b) }
     }
 
     #[inline(always)]

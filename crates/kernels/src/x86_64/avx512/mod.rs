@@ -38,7 +38,7 @@ use quant::{Matrix, Quant, Row};
 use crate::activations::ActivationStrip;
 use crate::beside::Beside;
 use crate::tile;
-use crate::tiles::{Block, Order, RowTile, Sums, Tiles, TokenTile};
+use crate::tiles::{Block, Order, Sums, Tiles, Tokens, Twelve};
 
 use unpack::Spelled;
 
@@ -100,7 +100,7 @@ pub(crate) fn dot_codes(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f3
 
 /// Products with many tokens.
 pub(crate) const TILES: Tiles =
-    Tiles { offset: Sixteen::OFFSET as u8, few, spell: spell_rows, multiply: multiply_tiles };
+    Tiles { offset: Sixteen::OFFSET, few, spell: spell_rows, multiply: multiply_tiles };
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
 fn few(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut [f32]) {
@@ -109,13 +109,13 @@ fn few(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut 
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
-fn spell_rows(quant: Quant, rows: &[Row<'_>], order: Order, out: &mut [RowTile]) -> bool {
+fn spell_rows(quant: Quant, rows: &[Row<'_>], order: Order, out: Twelve<'_>) -> bool {
     // SAFETY: as in `few`.
     unsafe { with_unpack!(quant, spell(quant, rows, order, out)) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
-fn multiply_tiles(rows: &Block<'_>, x: &[TokenTile], ahead: &[TokenTile], out: &mut [Sums]) {
+fn multiply_tiles(rows: &Block<'_>, x: Tokens<'_>, ahead: Tokens<'_>, out: &mut [Sums]) {
     // SAFETY: this function has the instruction set.
     unsafe { tile::multiply::<Sixteen>(rows, x, ahead, out) };
     fold(rows.order.groups, out);

@@ -5,10 +5,9 @@ use std::arch::x86_64::*;
 use quant::{Quant, Row};
 
 use super::beside::Sixteen;
-use super::dot::sums_of_groups;
 use super::unpack::{Unpack, Unpacked, prefetch_next, spelled, whole_strips};
 use crate::beside::Beside;
-use crate::tiles::{ANCHOR, LEAST_ANCHORED, MOST_ANCHORED, Order, ROWS, RowTile, TILES};
+use crate::tiles::{ANCHOR, LEAST_ANCHORED, MOST_ANCHORED, Order, ROWS, TILES, Twelve};
 
 /// Rows that are laid out together.
 const FOUR: usize = 4;
@@ -23,10 +22,11 @@ pub(super) unsafe fn spell<U: Unpack>(
     quant: Quant,
     rows: &[Row<'_>],
     order: Order,
-    out: &mut [RowTile],
+    mut out: Twelve<'_>,
 ) -> bool {
     let groups = if U::SIXTEEN { 16 } else { 8 };
-    assert!(order.groups == groups && out.len() == order.tiles() && rows.len() <= ROWS);
+    assert!(order.groups == groups && rows.len() <= ROWS);
+    assert!(out.tiles.len() == order.tiles() && out.groups.len() == order.all_groups());
     let whole = rows.first().map_or(0, |row| whole_strips(quant, *row));
     let per_strip = rows.first().map_or(0, |row| row.values.len() / order.strips);
     let mut anchored = (1 << groups) - 1;
@@ -51,7 +51,7 @@ pub(super) unsafe fn spell<U: Unpack>(
                 }
             }
             // SAFETY: the caller's promise; there are three times four rows.
-            unsafe { lay_out::<U>(&fields, which * FOUR, order, index, out) };
+            unsafe { lay_out::<U>(&fields, which * FOUR, order, index, &mut out) };
         }
     }
     anchored == (1 << groups) - 1
@@ -61,30 +61,24 @@ pub(super) unsafe fn spell<U: Unpack>(
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Fields {
-    codes: [[i8; 16]; TILES],
-    starts: [i32; 16],
+    codes: [[u8; 16]; TILES],
     scales: [f32; 16],
     minima: [f32; 16],
 }
 
 impl Fields {
-    const ZERO: Self =
-        Self { codes: [[0; 16]; TILES], starts: [0; 16], scales: [0.0; 16], minima: [0.0; 16] };
+    const ZERO: Self = Self { codes: [[0; 16]; TILES], scales: [0.0; 16], minima: [0.0; 16] };
 
     #[inline(always)]
     unsafe fn take<U: Unpack>(&mut self, strip: &Unpacked) {
         // SAFETY: the caller's promise; the stores fill whole arrays.
         unsafe {
-            let offset = _mm512_set1_epi8(U::OFFSET.map_or(0, |log2| (1_u8 << log2) as i8));
-            let mut quads = strip.codes;
-            for (i, quads) in quads.iter_mut().enumerate() {
-                let codes = _mm512_sub_epi8(*quads, offset);
+            let more =
+                _mm512_set1_epi8(Sixteen::OFFSET.wrapping_sub(U::OFFSET.map_or(0, |log2| 1 << log2)) as i8);
+            for (i, codes) in strip.codes.into_iter().enumerate() {
+                let codes = _mm512_add_epi8(codes, more);
                 _mm512_store_si512(self.codes.as_mut_ptr().add(4 * i).cast(), codes);
-                *quads = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), codes);
             }
-            let sums = _mm512_slli_epi32::<{ Sixteen::OFFSET.ilog2() }>(sums_of_groups::<U>(quads));
-            let starts = _mm512_sub_epi32(_mm512_set1_epi32(ANCHOR.to_bits() as i32), sums);
-            _mm512_store_si512(self.starts.as_mut_ptr().cast(), starts);
             _mm512_store_ps(self.scales.as_mut_ptr(), strip.scales);
             if U::MINIMA {
                 _mm512_store_ps(self.minima.as_mut_ptr(), strip.minima);
@@ -103,35 +97,35 @@ unsafe fn lay_out<U: Unpack>(
     place: usize,
     order: Order,
     index: usize,
-    out: &mut [RowTile],
+    out: &mut Twelve<'_>,
 ) {
     let groups = if U::SIXTEEN { 16 } else { 8 };
     let per_group = TILES / groups;
+    let end = order.place(groups - 1, index) + 1;
     assert!(
         order.groups == groups
-            && order.place(groups - 1, index) + per_group <= out.len()
+            && end <= out.groups.len()
+            && end * per_group <= out.tiles.len()
             && place + FOUR <= ROWS
     );
-    // SAFETY: the places lie within `out` by the assertion, lines are aligned as tiles are.
+    // SAFETY: the places lie within both by the assertion, lines are aligned as tiles are.
     unsafe {
-        let out = out.as_mut_ptr();
+        let (tiles, out) = (out.tiles.as_mut_ptr(), out.groups.as_mut_ptr());
         for quarter in 0..TILES / FOUR {
-            let tiles = turn_tiles(fields.each_ref().map(|row| row.codes.as_ptr().add(FOUR * quarter)));
-            for (t, codes) in tiles.into_iter().enumerate() {
+            let codes = turn_tiles(fields.each_ref().map(|row| row.codes.as_ptr().add(FOUR * quarter)));
+            for (t, codes) in codes.into_iter().enumerate() {
                 let (g, t) = ((FOUR * quarter + t) / per_group, (FOUR * quarter + t) % per_group);
-                let out = out.add(order.place(g, index) + t);
-                _mm512_store_si512((*out).codes.as_mut_ptr().add(place).cast(), codes);
+                let tile = tiles.add(order.place(g, index) * per_group + t);
+                _mm512_store_si512((*tile).0.as_mut_ptr().add(place).cast(), codes);
             }
         }
-        let starts = turn(fields.each_ref().map(|row| row.starts.as_ptr().cast()));
         let scales = turn(fields.each_ref().map(|row| row.scales.as_ptr()));
         let minima = turn(fields.each_ref().map(|row| row.minima.as_ptr()));
         for i in 0..FOUR {
             let anchors = fours(_mm512_mul_ps(scales[i], _mm512_set1_ps(-ANCHOR)));
-            let (starts, scales, minima) = (fours(starts[i]), fours(scales[i]), fours(minima[i]));
+            let (scales, minima) = (fours(scales[i]), fours(minima[i]));
             for l in 0..groups / FOUR {
                 let out = out.add(order.place(FOUR * l + i, index));
-                _mm_store_ps((*out).starts.as_mut_ptr().add(place).cast(), starts[l]);
                 _mm_store_ps((*out).scales.as_mut_ptr().add(place), scales[l]);
                 _mm_store_ps((*out).anchors.as_mut_ptr().add(place), anchors[l]);
                 if U::MINIMA {
@@ -147,7 +141,7 @@ unsafe fn lay_out<U: Unpack>(
 /// # Safety
 /// The CPU has the instruction set of this folder; 64 aligned bytes may be read at each place.
 #[inline(always)]
-unsafe fn turn_tiles(rows: [*const [i8; 16]; FOUR]) -> [__m512i; FOUR] {
+unsafe fn turn_tiles(rows: [*const [u8; 16]; FOUR]) -> [__m512i; FOUR] {
     // SAFETY: the caller's promise.
     unsafe {
         let (a, b) = (_mm512_load_si512(rows[0].cast()), _mm512_load_si512(rows[1].cast()));
