@@ -132,7 +132,7 @@ impl Engine {
         let policy = if in_turn { Policy::IN_TURN } else { Policy::named(policy)? };
         let (catalogue, io) = (ManifestCatalogue(manifest), disk.io());
         let mut pool = ExpertPool::new(&catalogue, disk.clone(), plan.pool, policy)?;
-        let cancel = Arc::new(AtomicBool::new(false));
+        let (cancel, pace) = (Arc::new(AtomicBool::new(false)), Pace::new(plan.chunk_beside));
         pool.cancel_with(cancel.clone());
         pool.add_guess_slots(plan.guesses);
         Ok(Self {
@@ -147,7 +147,7 @@ impl Engine {
             sequences: BTreeMap::new(),
             next: 0,
             last_served: None,
-            pace: Pace::default(),
+            pace,
             cancel,
             progress: None,
             totals: Totals::default(),
@@ -401,7 +401,7 @@ impl Engine {
 
     /// Whose tokens the next pass takes: one of each sequence that generates, in turn when there are too many; then
     /// those of prompts, in equal parts, and what one leaves to the first of the others. While sequences generate,
-    /// prompts take only so much that these hardly wait.
+    /// prompts have every other moment: see [`Pace`].
     fn shares(&self) -> Vec<Share> {
         let live = self.sequences.iter().filter(|(_, sequence)| sequence.finish.is_none());
         let (mut decoding, prompts): (Vec<_>, Vec<_>) = live.partition(|(_, sequence)| sequence.decoding());
@@ -413,8 +413,7 @@ impl Engine {
         let mut shares: Vec<Share> =
             decoding.iter().map(|(id, _)| Share { id: **id, tokens: 1, decoding: true }).collect();
         let left = self.plan.chunk - shares.len();
-        let mut free =
-            if shares.is_empty() { left } else { left.min(self.pace.rows()).min(self.plan.chunk_beside) };
+        let mut free = if shares.is_empty() { left } else { left.min(self.pace.rows()) };
         let part = (free / prompts.len().max(1)).max(1);
         let begun = shares.len();
         for (id, sequence) in &prompts {

@@ -1,51 +1,70 @@
-//! How many prompt tokens a pass takes while other sequences generate.
+//! How prompts are read while other sequences generate.
 //!
-//! Every prompt token makes the others wait: for its arithmetic, and for experts that only it needs. So a pass with
-//! prompts in it is to take no longer than two without, and its size follows what passes took. This changes when tokens
-//! come, and no bit of them.
+//! A pass with prompts reads almost every expert of every layer, be its prompts 100 tokens or 500, and all who generate
+//! wait for it. So prompts come in few large portions, and after each those who generate have as much time to themselves.
+//! Portions become smaller when they take long and half of one takes hardly more than half as long, as it does where
+//! arithmetic is what takes the time. This changes when tokens come, and no bit of them.
 
 use std::time::Duration;
 
-/// Prompt tokens that a pass takes at least: with fewer, a prompt would read every expert again for too little.
+/// Prompt tokens that a pass takes at least.
 const LEAST: usize = 8;
-/// Nobody minds waiting so long: ten tokens a second are more than anybody reads.
-const UNNOTICED: Duration = Duration::from_millis(100);
-/// A pass is followed by one of at most so many times its prompt tokens, for larger ones may take longer than they promise.
-const GROWTH: f64 = 1.5;
+/// Those who generate may wait so long, if it can be helped.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// To halve a portion must save so much of its time: what it does not save, the prompt takes longer.
+const WORTH: f64 = 0.6;
+/// Portions after one that was not worth halving until another is.
+const REST: usize = 8;
 
 /// Follows what passes take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
+    most: usize,
     rows: usize,
-    /// A pass without prompts, lately.
-    alone: Option<Duration>,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self { rows: 4 * LEAST, alone: None }
-    }
+    /// A portion that took too long: the half of one is on trial.
+    halved: Option<Duration>,
+    /// Portions until that may be tried again.
+    rest: usize,
+    /// What those who generate still have to themselves.
+    owed: Duration,
 }
 
 impl Pace {
+    /// With portions of up to `most` tokens.
+    pub fn new(most: usize) -> Self {
+        Self { most, rows: most, halved: None, rest: 0, owed: Duration::ZERO }
+    }
+
     /// Prompt tokens that the next pass takes beside those of sequences that generate.
     pub fn rows(&self) -> usize {
-        self.rows
+        if self.owed.is_zero() { self.rows } else { 0 }
     }
 
     /// Takes note of a pass.
     pub fn learn(&mut self, prefill_tokens: usize, decode_tokens: usize, took: Duration) {
         match (prefill_tokens, decode_tokens) {
             (_, 0) => {}
-            (0, _) => self.alone = Some(self.alone.map_or(took, |lately| (3 * lately + took) / 4)),
+            (0, _) => self.owed = self.owed.saturating_sub(took),
             (prefill, _) => {
-                let bound = self.alone.map_or(UNNOTICED, |alone| UNNOTICED.max(2 * alone));
-                let change = (bound.as_secs_f64() / took.as_secs_f64().max(1e-6)).clamp(0.25, GROWTH);
-                // A pass that took less than it might have says nothing about taking more.
-                if change < 1.0 || prefill >= self.rows {
-                    self.rows = ((self.rows as f64 * change) as usize).clamp(LEAST, 1 << 16);
-                }
+                self.owed = took;
+                self.adapt(prefill, took);
             }
+        }
+    }
+
+    fn adapt(&mut self, prefill: usize, took: Duration) {
+        if took <= PATIENCE {
+            if prefill >= self.rows && took < PATIENCE / 4 {
+                self.rows = (2 * self.rows).min(self.most);
+            }
+            self.halved = None;
+        } else if self.halved.is_some_and(|longer| took > longer.mul_f64(WORTH)) {
+            (self.rows, self.halved, self.rest) = (self.most, None, REST);
+        } else if self.rest > 0 {
+            self.rest -= 1;
+        } else if prefill > LEAST {
+            // The end of a prompt may be less than a portion.
+            (self.rows, self.halved) = ((prefill.min(self.rows) / 2).max(LEAST), Some(took));
         }
     }
 }
@@ -54,29 +73,45 @@ impl Pace {
 mod tests {
     use super::*;
 
-    #[test]
-    fn passes_with_prompts_take_about_twice_as_long_as_those_without() {
-        // A second for the sequence that generates, and 0.1 for each prompt token.
-        let mut pace = Pace::default();
-        for _ in 0..10 {
-            pace.learn(0, 1, Duration::from_secs(1));
-            let prefill = pace.rows();
-            pace.learn(prefill, 1, Duration::from_millis(1000 + 100 * prefill as u64));
+    /// The portion that most passes take when a pass of `rows` prompt tokens takes so many seconds.
+    fn settled(seconds: impl Fn(usize) -> f64) -> usize {
+        let (mut pace, mut portions) = (Pace::new(512), Vec::new());
+        for _ in 0..24 {
+            let rows = pace.rows();
+            pace.learn(rows, 1, Duration::from_secs_f64(seconds(rows)));
+            assert_eq!(pace.rows(), 0);
+            pace.learn(0, 1, Duration::from_secs_f64(seconds(rows)));
+            portions.push(rows);
         }
-        assert!((8..=10).contains(&pace.rows()), "{} rows", pace.rows());
-        pace.learn(8, 1, Duration::from_secs(100));
-        assert_eq!(pace.rows(), LEAST);
+        *portions
+            .iter()
+            .max_by_key(|rows| portions[4..].iter().filter(|other| other == rows).count())
+            .unwrap()
     }
 
     #[test]
-    fn quick_passes_grow_as_long_as_they_are_full() {
-        let mut pace = Pace::default();
-        let before = pace.rows();
-        pace.learn(before / 2, 1, Duration::from_millis(1));
-        assert_eq!(pace.rows(), before);
-        for _ in 0..5 {
-            pace.learn(pace.rows(), 1, Duration::from_millis(1));
+    fn portions_stay_large_where_halves_take_as_long() {
+        // Every expert is read, for whatever number of tokens.
+        assert_eq!(settled(|_| 100.0), 512);
+        // So it is down to some hundred tokens, with arithmetic besides.
+        assert_eq!(settled(|rows| 60.0 * (1.0 - 0.98_f64.powi(rows as i32)) + 0.01 * rows as f64), 512);
+    }
+
+    #[test]
+    fn portions_become_small_where_every_token_takes_its_time() {
+        assert_eq!(settled(|rows| 0.05 * rows as f64), 32);
+        assert_eq!(settled(|rows| 10.0 * rows as f64), LEAST);
+        assert_eq!(settled(|rows| 0.001 * rows as f64), 512);
+    }
+
+    #[test]
+    fn those_who_generate_have_as_much_time_as_a_portion_took() {
+        let mut pace = Pace::new(512);
+        pace.learn(512, 1, Duration::from_secs(2));
+        for _ in 0..4 {
+            assert_eq!(pace.rows(), 0);
+            pace.learn(0, 1, Duration::from_millis(500));
         }
-        assert_eq!(pace.rows(), 243);
+        assert_eq!(pace.rows(), 512);
     }
 }
