@@ -346,8 +346,13 @@ pub struct TraceArgs {
 
 /// `tidemill simulate`.
 #[derive(ClapArgs)]
+#[command(after_help = "\
+Examples:
+  tidemill trace ~/models/Kimi-K2.5 \"Why is the sky blue?\" -n 256 --out sky.jsonl
+  tidemill simulate sky.jsonl --plot sky.svg
+  tidemill simulate sky.jsonl --streams 4")]
 pub struct SimulateArgs {
-    /// A trace: of `tidemill trace`, `{\"tok\", \"layers\"}` lines (*.jsonl), or route_trace v1 (*.csv)
+    /// A trace: of `tidemill trace`, `{"tok", "layers"}` lines (*.jsonl), or route_trace v1 (*.csv)
     pub trace: PathBuf,
     /// One policy beside the clairvoyant optimum [default: all]
     #[arg(long, value_name = "NAME", value_parser = policies())]
@@ -355,6 +360,9 @@ pub struct SimulateArgs {
     /// Draw hit rate against pool size
     #[arg(long, value_name = "FILE.svg")]
     pub plot: Option<PathBuf>,
+    /// Cut the generated tokens into N answers, and tell what they read one at a time and all at once
+    #[arg(long, value_name = "N", conflicts_with = "plot")]
+    pub streams: Option<usize>,
     /// One JSON object
     #[arg(long)]
     pub json: bool,

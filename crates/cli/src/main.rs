@@ -17,6 +17,7 @@ mod run;
 mod traces;
 mod svg;
 mod curves;
+mod streams;
 mod simulate;
 mod transcript;
 mod chat;

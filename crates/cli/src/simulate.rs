@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::args::SimulateArgs;
 use crate::curves::{Curve, svg};
+use crate::streams::Streams;
 use crate::terminal;
 use crate::traces::{Recorded, Trace};
 
@@ -22,6 +23,9 @@ const CLAIRVOYANT: &str = "clairvoyant";
 
 pub fn simulate(args: &SimulateArgs) -> Result<()> {
     let trace = Trace::read(&args.trace)?;
+    if let Some(streams) = args.streams {
+        return at_once(args, &trace, streams);
+    }
     let curves = curves(&trace, args.policy.as_deref())?;
     let again = trace.recorded.as_ref().map(|recorded| replay(&trace, recorded)).transpose()?;
     if let Some(plot) = &args.plot {
@@ -41,7 +45,7 @@ pub fn simulate(args: &SimulateArgs) -> Result<()> {
         });
         return terminal::json(&json!({
             "model": trace.model,
-            "decoded_tokens": trace.decoded,
+            "decoded_tokens": trace.decoded.len(),
             "default_policy": Policy::default().name,
             "rows": curves.iter().flat_map(row).collect::<Vec<_>>(),
             "recorded": recorded,
@@ -52,6 +56,44 @@ pub fn simulate(args: &SimulateArgs) -> Result<()> {
         Some((recorded, again)) => terminal::answer(&told(recorded, &again)),
         None => Ok(()),
     }
+}
+
+/// What several answers at once read for each of their tokens, beside one at a time.
+fn at_once(args: &SimulateArgs, trace: &Trace, count: usize) -> Result<()> {
+    let policy = args.policy.as_deref().map_or(Ok(Policy::default()), Policy::named)?;
+    let streams = Streams::cut(trace, count)?;
+    let sizes = FRACTIONS.map(|fraction| (fraction, shelves(trace, fraction)));
+    let rows = sizes.map(|(fraction, shelves)| {
+        let one = streams.read_one_at_a_time(&shelves, policy);
+        (fraction, one, streams.read_at_once(&shelves, policy))
+    });
+    if args.json {
+        let row =
+            |(fraction, one, all)| json!({ "fraction": fraction, "one_at_a_time": one, "at_once": all });
+        return terminal::json(&json!({
+            "model": trace.model,
+            "policy": policy.name,
+            "streams": count,
+            "tokens_each": streams.tokens(),
+            "experts_read_per_token": rows.map(row),
+        }));
+    }
+    let mut table = format!(
+        "{}: {count} answers of {} tokens; experts read a token by {}, over the second half of each\n\n",
+        name(trace, &args.trace),
+        streams.tokens(),
+        policy.name
+    );
+    let mut line = |what: String, cells: [String; FRACTIONS.len()]| {
+        table += &format!("{what:<16}");
+        cells.iter().for_each(|cell| table += &format!("{cell:>9}"));
+        table.push('\n');
+    };
+    line("experts that fit".to_owned(), rows.map(|(fraction, ..)| format!("{} %", fraction * 100.0)));
+    line("one at a time".to_owned(), rows.map(|(_, one, _)| format!("{one:.1}")));
+    line(format!("{count} at once"), rows.map(|(.., all)| format!("{all:.1}")));
+    line("share of one".to_owned(), rows.map(|(_, one, all)| format!("{:.0} %", 100.0 * all / one)));
+    terminal::answer(&table)
 }
 
 /// Hit rate by pool size, of one policy or of each, and of the clairvoyant.
@@ -125,7 +167,7 @@ fn table(trace: &Trace, path: &Path, curves: &[Curve]) -> String {
     let mut table = format!(
         "{}: {experts} experts, {} tokens generated; hit rate in % over the second half of them\n\n",
         name(trace, path),
-        trace.decoded
+        trace.decoded.len()
     );
     table += &format!("{:<14}", "experts that fit");
     FRACTIONS.iter().for_each(|fraction| table += &format!("{:>9}", format!("{} %", fraction * 100.0)));

@@ -21,8 +21,8 @@ pub struct Trace {
     pub experts: Vec<u32>,
     /// The first request of the second half of the generated tokens: what came before warms the pool.
     pub scored_from: usize,
-    /// Tokens that were generated.
-    pub decoded: usize,
+    /// The first request of each generated token.
+    pub decoded: Vec<usize>,
     /// What the engine that recorded it did.
     pub recorded: Option<Recorded>,
 }
@@ -85,14 +85,20 @@ impl Trace {
             self.requests[*start].experts.iter().map(|(_, tokens)| u64::from(*tokens)).sum()
         };
         let fewest = passes.iter().map(uses).min().unwrap_or(0);
-        let decoded: Vec<usize> = passes.iter().filter(|start| uses(start) == fewest).copied().collect();
-        self.decoded = decoded.len();
-        self.scored_from = decoded.get(decoded.len() / 2).copied().unwrap_or(0);
+        self.decoded = passes.iter().filter(|start| uses(start) == fewest).copied().collect();
+        self.scored_from = self.decoded.get(self.decoded.len() / 2).copied().unwrap_or(0);
+    }
+
+    /// The requests of the generated token that begins with request `start`.
+    pub fn pass(&self, start: usize) -> &[Asked] {
+        let rest = &self.requests[start..];
+        let end = rest.windows(2).position(|pair| pair[1].layer <= pair[0].layer);
+        &rest[..end.map_or(rest.len(), |last| last + 1)]
     }
 
     fn new(model: String) -> Self {
         let (requests, experts) = (Vec::new(), Vec::new());
-        Self { model, requests, experts, scored_from: 0, decoded: 0, recorded: None }
+        Self { model, requests, experts, scored_from: 0, decoded: Vec::new(), recorded: None }
     }
 
     /// Takes one request, of experts each listed once.
@@ -297,7 +303,9 @@ mod tests {
             "{\"tok\": 0, \"layers\": [[1, 3], [0, 2]]}\n{\"tok\": 1, \"layers\": [[1, 2], [0, 3]]}\n";
         let trace = Trace::parse(tokens).unwrap();
         assert_eq!(layers(&trace)[3], (1, vec![(0, 1), (3, 1)]));
-        assert_eq!((trace.experts.as_slice(), trace.scored_from, trace.decoded), (&[4, 4][..], 2, 2));
+        assert_eq!((trace.experts.as_slice(), trace.scored_from), (&[4, 4][..], 2));
+        assert_eq!(trace.decoded, [0, 2]);
+        assert_eq!(trace.pass(2), &trace.requests[2..4]);
 
         let rows = "# route_trace v1\n# model=m.gguf n_layer=2 n_expert=8 n_expert_used=1\nturn,phase,step,layer,slot\n\
                     0,0,0,0,0,5,0.5,0,9\n0,0,1,0,0,5,0.5,0,9\n0,0,0,1,0,2,0.5\n0,1,2,0,0,1,1\n0,1,2,1,0,0,1\n0,1,3,0,0,1,1\n";
@@ -307,7 +315,7 @@ mod tests {
             [(0, vec![(5, 2)]), (1, vec![(2, 1)]), (0, vec![(1, 1)]), (1, vec![(0, 1)]), (0, vec![(1, 1)])]
         );
         assert_eq!((trace.model.as_str(), trace.experts.as_slice()), ("m.gguf", &[8, 8][..]));
-        assert_eq!((trace.scored_from, trace.decoded), (4, 2));
+        assert_eq!((trace.scored_from, trace.decoded), (4, vec![2, 4]));
 
         let own = "{\"tidemill_trace\":1,\"model\":\"demo\",\"experts\":[0,9],\"policy\":\"lru\",\
                    \"shelves\":[{\"slots\":3,\"layers\":[1]}]}\n\

@@ -114,6 +114,28 @@ fn a_simulation_can_be_read_and_drawn() {
 }
 
 #[test]
+fn answers_at_once_share_what_they_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("two.jsonl");
+    // The second answer asks for what the first does, and the pool has room for none of it.
+    let tokens = ["[[0, 1]]", "[[2, 3]]", "[[4, 5]]", "[[6, 7]]"].repeat(2);
+    let lines: Vec<String> =
+        tokens.iter().map(|layers| format!("{{\"tok\": 0, \"layers\": {layers}}}")).collect();
+    std::fs::write(&trace, lines.join("\n")).unwrap();
+    let trace = trace.to_str().unwrap();
+    let simulated = json(&["simulate", trace, "--streams", "2", "--json"]);
+    assert_eq!((&simulated["streams"], &simulated["tokens_each"]), (&2.into(), &4.into()));
+    let least = &simulated["experts_read_per_token"][0];
+    assert_eq!((&least["one_at_a_time"], &least["at_once"]), (&2.0.into(), &1.0.into()), "{least}");
+
+    let table = tidemill(&["simulate", trace, "--streams", "2"]).stdout;
+    assert!(String::from_utf8(table).unwrap().contains("2 at once"));
+    let refused = tidemill(&["simulate", trace, "--streams", "5"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("too few for 5 answers"));
+}
+
+#[test]
 fn what_is_no_trace_is_refused() {
     for (path, expected) in [("no/such/trace", "no/such/trace"), (&fixture("README.md"), "README.md")] {
         let output = tidemill(&["simulate", path]);
