@@ -43,7 +43,8 @@ impl Pace {
     /// Takes note of a pass.
     pub fn learn(&mut self, prefill_tokens: usize, decode_tokens: usize, took: Duration) {
         match (prefill_tokens, decode_tokens) {
-            (_, 0) => {}
+            // Whoever waited is gone.
+            (_, 0) => self.owed = Duration::ZERO,
             (0, _) => self.owed = self.owed.saturating_sub(took),
             (prefill, _) => {
                 self.owed = took;
@@ -112,6 +113,9 @@ mod tests {
             assert_eq!(pace.rows(), 0);
             pace.learn(0, 1, Duration::from_millis(500));
         }
+        assert_eq!(pace.rows(), 512);
+        pace.learn(512, 1, Duration::from_secs(2));
+        pace.learn(100, 0, Duration::from_secs(1));
         assert_eq!(pace.rows(), 512);
     }
 }
