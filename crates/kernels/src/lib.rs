@@ -5,7 +5,7 @@
 //! (`generic.rs`) compiled again; the products of codes are written by hand: in `x86_64/avx512/`, and for all others in
 //! `stream/`, on top of a few registers' worth of `x86_64/` and `aarch64/`. [`Threads`] cuts work into
 //! chunks, and [`matmul`] and [`units`] are the two products a transformer is made of. Nothing here knows tensors or
-//! files, and nothing allocates but the scratch its caller keeps.
+//! files, and what grows with a product is the scratch its caller keeps.
 
 mod activations;
 mod integer;
