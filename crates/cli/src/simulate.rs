@@ -92,8 +92,13 @@ fn at_once(args: &SimulateArgs, trace: &Trace, count: usize) -> Result<()> {
     line("experts that fit".to_owned(), rows.map(|(fraction, ..)| format!("{} %", fraction * 100.0)));
     line("one at a time".to_owned(), rows.map(|(_, one, _)| format!("{one:.1}")));
     line(format!("{count} at once"), rows.map(|(.., all)| format!("{all:.1}")));
-    line("share of one".to_owned(), rows.map(|(_, one, all)| format!("{:.0} %", 100.0 * all / one)));
+    line("share of one".to_owned(), rows.map(|(_, one, all)| share(all, one)));
     terminal::answer(&table)
+}
+
+/// In per cent; of nothing there is none.
+fn share(part: f64, whole: f64) -> String {
+    if whole > 0.0 { format!("{:.0} %", 100.0 * part / whole) } else { "-".to_owned() }
 }
 
 /// Hit rate by pool size, of one policy or of each, and of the clairvoyant.

@@ -65,7 +65,8 @@ pub fn codes_scratch_bytes(cols: usize, tokens: usize, uses: usize, threads: usi
     let of_tokens = TILES * tokens.div_ceil(WIDTH) * (size_of::<TokenTile>() + size_of::<TokenGroup>());
     let laid = strips * (of_tokens + TOGETHER * size_of::<ActivationStrip>());
     let panel = strips * TILES * (size_of::<RowTile>() + size_of::<RowGroup>());
-    let spelled = SPELLED.clamp(2 * panel, 2 * PANELS * panel);
+    // Of two formats one may have the most tiles, the other the most groups: 16 % more than of either, at worst.
+    let spelled = (SPELLED + SPELLED / 6).clamp(2 * panel, 2 * PANELS * panel);
     one_by_one.max(laid + threads * (spelled + 2 * PANELS * size_of::<Sums>()))
 }
 
