@@ -1,6 +1,6 @@
 //! Products of integer codes with activations in signed bytes: see `integer.rs` for what they are to the bit.
 //!
-//! With one or two tokens each row is multiplied as it streams by. With more, rows are spelled out once, a block at
+//! With a few tokens each row is multiplied as it streams by. With more, rows are spelled out once, a block at
 //! a time, and multiplied with tokens laid side by side, where the instruction set can.
 
 use std::array;
@@ -78,10 +78,9 @@ pub(crate) fn has_codes(weights: &Weights<'_>) -> bool {
 
 /// Whether rows are best multiplied as they stream by.
 pub(crate) fn are_few(compute: &Compute<'_>, job: &Job<'_>) -> bool {
-    let order = order(&job.weights);
-    !matches!(compute.kernels.many(), Many::Tiles(_))
-        || job.x.len() <= order.few()
-        || !job.weights.same_groups()
+    let Many::Tiles(tiles) = compute.kernels.many() else { return true };
+    let few = if order(&job.weights).groups == 16 { FEW } else { tiles.few_tokens };
+    job.x.len() <= few || !job.weights.same_groups()
 }
 
 fn order(weights: &Weights<'_>) -> Order {
@@ -141,7 +140,8 @@ pub(crate) fn by_rows(compute: &Compute<'_>, jobs: &[Job<'_>], scratch: &mut Cod
     });
 }
 
-/// Tokens of all jobs in signed bytes, those of jobs with the same ones but once; where those of each job begin.
+/// Tokens of all jobs in signed bytes, as `sum_rows` takes them, those of jobs with the same ones but once; where those of
+/// each job begin.
 fn quantize(compute: &Compute<'_>, jobs: &[Job<'_>], out: &mut Vec<ActivationStrip>) -> Vec<usize> {
     let strips = |job: &Job<'_>| job.x.len() * job.weights.w.cols().div_ceil(STRIP);
     let (mut places, mut end) = (Vec::with_capacity(jobs.len()), 0);
@@ -155,6 +155,10 @@ fn quantize(compute: &Compute<'_>, jobs: &[Job<'_>], out: &mut Vec<ActivationStr
         }
     }
     let out = grown(out, end, ActivationStrip::ZERO);
+    let turn = match compute.kernels.many() {
+        Many::Tiles(tiles) => tiles.turn,
+        Many::OneByOne { .. } => None,
+    };
     for (at, (job, place)) in jobs.iter().zip(&places).enumerate() {
         if at > 0 && places[at - 1] == *place {
             continue;
@@ -162,6 +166,10 @@ fn quantize(compute: &Compute<'_>, jobs: &[Job<'_>], out: &mut Vec<ActivationStr
         let out = &mut out[*place..][..strips(job)];
         compute.threads.for_chunks(out, job.weights.w.cols().div_ceil(STRIP), &|token, strips| {
             compute.kernels.quantize(job.x.row(token), strips);
+            if let Some(turn) = turn.filter(|_| job.x.len() > 1) {
+                // SAFETY: the table was handed out for this CPU.
+                strips.iter_mut().for_each(|strip| unsafe { turn(strip) });
+            }
         });
     }
     places
@@ -180,17 +188,28 @@ impl Groups<'_> {
         let strips = self.x.len() / x.len();
         let rows = first..weights.w.rows().min(first + self.rows);
         let [values, ups] = sums;
-        for (at, x) in self.x.chunks(FEW * strips).enumerate() {
-            let count = x.len() / strips;
+        let mut at = 0;
+        while at < x.len() {
+            let count = few_of(x.len() - at);
+            let tokens = &self.x[at * strips..][..count * strips];
             let (values, ups) = (&mut values[..rows.len() * count], &mut ups[..rows.len() * count]);
-            sum_rows(compute, weights.w, rows.clone(), x, spelled, values);
+            sum_rows(compute, weights.w, rows.clone(), tokens, spelled, values);
             if let Some(up) = &weights.up {
-                sum_rows(compute, up.w, rows.clone(), x, spelled, ups);
+                sum_rows(compute, up.w, rows.clone(), tokens, spelled, ups);
             }
             weights.finish(compute.kernels, first, count, values, ups);
             // SAFETY: each group of rows is claimed by one thread, and no two jobs have a place in common.
-            unsafe { out.set_block(first, at * FEW, count, values) };
+            unsafe { out.set_block(first, at, count, values) };
+            at += count;
         }
+    }
+}
+
+/// Of `left` tokens, how many [`Tiles::few`] takes next: never the last one by itself, unless it is the only one.
+fn few_of(left: usize) -> usize {
+    match left == FEW + 1 {
+        true => FEW - 1,
+        false => left.min(FEW),
     }
 }
 

@@ -110,11 +110,6 @@ impl Order {
         TILES / self.groups
     }
 
-    /// Tokens up to which rows are multiplied as they stream by: to spell a row out costs as much as so many products.
-    pub(crate) fn few(self) -> usize {
-        if self.groups == 16 { FEW } else { FEW / 2 }
-    }
-
     /// Tiles of a row, or of a token.
     pub(crate) fn tiles(self) -> usize {
         self.strips * TILES
@@ -200,6 +195,11 @@ pub(crate) enum Many {
 pub(crate) struct Tiles {
     /// What is added to the codes of weights: 128 to make them unsigned, or 0 to leave them signed.
     pub offset: u8,
+    /// Tokens up to which `few` is faster than spelling rows out, with groups of 32 columns; with groups of 16 it is up to
+    /// [`FEW`].
+    pub few_tokens: usize,
+    /// Puts a strip of one of several tokens in the order in which `few` takes them, where that is another.
+    pub turn: Option<unsafe fn(&mut ActivationStrip)>,
     /// Rows of a checked matrix with up to [`FEW`] tokens, [tokens, strips]: their products, [rows, tokens].
     pub few: unsafe fn(Matrix<'_>, Range<usize>, &[ActivationStrip], &mut [f32]),
     /// Spells up to twelve rows in the [`Order`] of their format; whether all scales may be anchored.

@@ -123,7 +123,7 @@ fn awkward_activations_give_the_same_bits() {
             x[3 * cols..].fill(odd);
             let expected = bits(&plain_matmul(w.matrix(), &x, Activations::Int8));
             for kernels in tables() {
-                for tokens in [1, 20] {
+                for tokens in [1, 6, 20] {
                     let compute = Compute { kernels, threads: &threads, activations: Activations::Int8 };
                     let mut out = vec![0.0; tokens * rows];
                     matmul(&compute, w.matrix(), &x[..tokens * cols], &mut out, &mut scratch);
@@ -177,13 +177,15 @@ fn the_gated_unit_is_its_three_products() {
         .flat_map(|shape| BOTH.map(|activations| (shape, activations)))
     {
         let quant = if hidden == 256 { Quant::Q4K } else { Quant::Q8_0 };
-        for gate_quant in [quant, Quant::F16] {
+        // Groups of 16 columns beside those of 32: products that always go row by row.
+        let other = if hidden == 256 { Quant::Q6K } else { Quant::Q4_1 };
+        for gate_quant in [quant, other, Quant::F16] {
             let (gate, up) =
                 (Weight::new(gate_quant, units, hidden, 0.3), Weight::new(Quant::Q4_0, units, hidden, 0.5));
             let down = Weight::new(quant, hidden, units, 0.7);
             // Gate and up meet the same activations: in f32, unless both have codes.
             let inner_activations = if gate_quant == Quant::F16 { Activations::F32 } else { activations };
-            for tokens in [1, 3, 30] {
+            for tokens in [1, 3, 17, 30] {
                 let x = wave(tokens * hidden, 0.1);
                 let mut inner = plain_matmul(gate.matrix(), &x, inner_activations);
                 kernels.silu_mul(&mut inner, &plain_matmul(up.matrix(), &x, inner_activations));

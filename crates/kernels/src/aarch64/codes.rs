@@ -8,7 +8,7 @@ use super::beside::FourTokens;
 use super::thirty_two::Bytes;
 use crate::activations::ActivationStrip;
 use crate::beside::Beside;
-use crate::tiles::{Block, Order, Sums, Tiles, Tokens, Twelve};
+use crate::tiles::{Block, FEW, Order, Sums, Tiles, Tokens, Twelve};
 use crate::{stream, tile};
 
 /// See [`crate::Kernels::dot_codes`].
@@ -19,8 +19,14 @@ pub(crate) fn dot_codes(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f3
 }
 
 /// Products with many tokens.
-pub(crate) const TILES: Tiles =
-    Tiles { offset: FourTokens::OFFSET, few, spell: spell_rows, multiply: multiply_tiles };
+pub(crate) const TILES: Tiles = Tiles {
+    offset: FourTokens::OFFSET,
+    turn: None,
+    few_tokens: FEW / 2,
+    few,
+    spell: spell_rows,
+    multiply: multiply_tiles,
+};
 
 #[target_feature(enable = "neon,dotprod")]
 fn few(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut [f32]) {

@@ -8,7 +8,7 @@ use super::beside::EightTokens;
 use super::thirty_two::Bytes;
 use crate::activations::ActivationStrip;
 use crate::beside::Beside;
-use crate::tiles::{Block, Order, Sums, Tiles, Tokens, Twelve};
+use crate::tiles::{Block, FEW, Order, Sums, Tiles, Tokens, Twelve};
 use crate::{stream, tile};
 
 /// Products in AVX2 alone.
@@ -23,8 +23,14 @@ pub(crate) mod plain {
     }
 
     /// Products with many tokens.
-    pub(crate) const TILES: Tiles =
-        Tiles { offset: EightTokens::<false>::OFFSET, few, spell: spell_rows, multiply: multiply_tiles };
+    pub(crate) const TILES: Tiles = Tiles {
+        offset: EightTokens::<false>::OFFSET,
+        turn: None,
+        few_tokens: FEW / 2,
+        few,
+        spell: spell_rows,
+        multiply: multiply_tiles,
+    };
 
     #[target_feature(enable = "avx2,fma,f16c")]
     fn few(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut [f32]) {
@@ -70,8 +76,14 @@ pub(crate) mod vnni {
     }
 
     /// Products with many tokens.
-    pub(crate) const TILES: Tiles =
-        Tiles { offset: EightTokens::<true>::OFFSET, few, spell: spell_rows, multiply: multiply_tiles };
+    pub(crate) const TILES: Tiles = Tiles {
+        offset: EightTokens::<true>::OFFSET,
+        turn: None,
+        few_tokens: FEW / 2,
+        few,
+        spell: spell_rows,
+        multiply: multiply_tiles,
+    };
 
     #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
     fn few(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut [f32]) {

@@ -1,53 +1,26 @@
-//! Rows with a few tokens: each weight byte is read once, and no weight is written.
+//! Rows with one token: each weight byte is read once, and no weight is written.
 
 use std::arch::x86_64::*;
-use std::ops::Range;
 
-use quant::{Matrix, Quant, Row};
+use quant::{Quant, Row};
 
-use super::unpack::{Unpack, Unpacked, prefetch, spelled, whole_strips};
+use super::unpack::{AHEAD, Unpack, Unpacked, prefetch, spelled, whole_strips};
 use crate::activations::ActivationStrip;
-use crate::tiles::FEW;
-
-/// The products of rows with a few tokens, `x` [tokens, strips], as `out`, [rows, tokens].
-///
-/// # Safety
-/// As [`Unpack::strip`], of every strip of the rows.
-#[inline(always)]
-pub(super) unsafe fn dot_rows<U: Unpack>(
-    matrix: Matrix<'_>,
-    rows: Range<usize>,
-    x: &[ActivationStrip],
-    out: &mut [f32],
-) {
-    let (quant, tokens) = (matrix.quant(), out.len() / rows.len());
-    let cut = Cut::new(quant, matrix.row(rows.start), x.len() / tokens);
-    for (row, out) in rows.zip(out.chunks_exact_mut(tokens)) {
-        let row = matrix.row(row);
-        // SAFETY: the caller's promise.
-        unsafe {
-            match out {
-                [out] => *out = dot_one::<U>(quant, row, cut, x),
-                out => dot_few::<U>(quant, row, cut, x, out),
-            }
-        }
-    }
-}
 
 /// How a row is cut into strips.
 #[derive(Clone, Copy)]
-struct Cut {
+pub(super) struct Cut {
     /// Strips.
-    all: usize,
+    pub all: usize,
     /// Those of 256 columns.
-    whole: usize,
+    pub whole: usize,
     /// Bytes of each.
-    bytes: usize,
+    pub bytes: usize,
 }
 
 impl Cut {
     #[inline(always)]
-    fn new(quant: Quant, row: Row<'_>, strips: usize) -> Self {
+    pub fn new(quant: Quant, row: Row<'_>, strips: usize) -> Self {
         Self { all: strips, whole: whole_strips(quant, row), bytes: row.values.len() / strips.max(1) }
     }
 }
@@ -63,57 +36,22 @@ pub(super) unsafe fn dot<U: Unpack>(quant: Quant, row: Row<'_>, x: &[ActivationS
 }
 
 /// As [`dot`].
+///
+/// # Safety
+/// As [`dot`].
 #[inline(always)]
-unsafe fn dot_one<U: Unpack>(quant: Quant, row: Row<'_>, cut: Cut, x: &[ActivationStrip]) -> f32 {
+pub(super) unsafe fn dot_one<U: Unpack>(quant: Quant, row: Row<'_>, cut: Cut, x: &[ActivationStrip]) -> f32 {
     // SAFETY: the caller's promise.
     unsafe {
         let mut sum = _mm512_setzero_ps();
         for (index, x) in x.iter().enumerate().take(cut.whole) {
-            prefetch(row.values.as_ptr().wrapping_add(index * cut.bytes), cut.bytes);
+            prefetch(row.values.as_ptr().wrapping_add(index * cut.bytes + AHEAD), cut.bytes);
             sum = add_strip::<U>(&U::strip(quant, row, index), x, sum);
         }
         for (index, x) in x.iter().enumerate().skip(cut.whole) {
             sum = add_strip::<U>(&spelled::<U>(quant, row, index), x, sum);
         }
         fold::<U>(sum)
-    }
-}
-
-/// The products of a row with a few tokens, `x` [tokens, strips]: each strip is unpacked once.
-///
-/// # Safety
-/// As [`dot`].
-#[inline(always)]
-unsafe fn dot_few<U: Unpack>(
-    quant: Quant,
-    row: Row<'_>,
-    Cut { all: strips, whole, bytes }: Cut,
-    x: &[ActivationStrip],
-    out: &mut [f32],
-) {
-    assert!(x.len() == strips * out.len() && out.len() <= FEW);
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut sums = [_mm512_setzero_ps(); FEW];
-        for index in 0..whole {
-            prefetch(row.values.as_ptr().wrapping_add(index * bytes), bytes);
-            add_tokens::<U>(&U::strip(quant, row, index), &x[index..], strips, &mut sums[..out.len()]);
-        }
-        for index in whole..strips {
-            add_tokens::<U>(&spelled::<U>(quant, row, index), &x[index..], strips, &mut sums[..out.len()]);
-        }
-        for (out, sum) in out.iter_mut().zip(sums) {
-            *out = fold::<U>(sum);
-        }
-    }
-}
-
-/// Adds the products of a strip to the sums of some tokens, whose strips are so many apart.
-#[inline(always)]
-unsafe fn add_tokens<U: Unpack>(w: &Unpacked, x: &[ActivationStrip], apart: usize, sums: &mut [__m512]) {
-    for (sum, x) in sums.iter_mut().zip(x.iter().step_by(apart)) {
-        // SAFETY: the caller's promise.
-        *sum = unsafe { add_strip::<U>(w, x, *sum) };
     }
 }
 
@@ -205,7 +143,7 @@ pub(super) unsafe fn fold_sixteen(sum: __m512) -> f32 {
 }
 
 #[inline(always)]
-unsafe fn fold_eight(eight: __m256) -> f32 {
+pub(super) unsafe fn fold_eight(eight: __m256) -> f32 {
     // SAFETY: the caller's promise.
     unsafe {
         let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));

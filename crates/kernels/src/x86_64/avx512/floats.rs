@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use quant::{Quant, Row};
 
-use super::unpack::prefetch;
+use super::unpack::{AHEAD, prefetch};
 use crate::lanes::LANES;
 
 /// Columns that share a scale in [`Quant::Fp8B128`].
@@ -43,7 +43,7 @@ unsafe fn dot<const BYTES: usize>(row: Row<'_>, x: &[f32], load: impl Fn(*const 
         let mut lanes = [_mm512_setzero_ps(); 2];
         for column in (0..x.len()).step_by(LANES) {
             let at = row.values.as_ptr().add(column * BYTES);
-            prefetch(at, LANES * BYTES);
+            prefetch(at.wrapping_add(AHEAD), LANES * BYTES);
             for (half, lanes) in lanes.iter_mut().enumerate() {
                 let (first, offset) = (column + 16 * half, 16 * half * BYTES);
                 *lanes = _mm512_fmadd_ps(

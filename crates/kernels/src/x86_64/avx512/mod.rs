@@ -24,6 +24,7 @@ mod tables;
 mod nvfp4;
 
 mod dot;
+mod few;
 mod floats;
 
 mod quantize;
@@ -38,7 +39,7 @@ use quant::{Matrix, Quant, Row};
 use crate::activations::ActivationStrip;
 use crate::beside::Beside;
 use crate::tile;
-use crate::tiles::{Block, Order, Sums, Tiles, Tokens, Twelve};
+use crate::tiles::{Block, FEW, Order, Sums, Tiles, Tokens, Twelve};
 
 use unpack::Spelled;
 
@@ -88,7 +89,8 @@ pub(crate) use floats::dot_floats;
 pub(crate) use quantize::quantize;
 
 use beside::Sixteen;
-use dot::{dot, dot_rows};
+use dot::dot;
+use few::dot_rows;
 use spell::spell;
 
 /// See [`crate::Kernels::dot_codes`].
@@ -99,13 +101,25 @@ pub(crate) fn dot_codes(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f3
 }
 
 /// Products with many tokens.
-pub(crate) const TILES: Tiles =
-    Tiles { offset: Sixteen::OFFSET, few, spell: spell_rows, multiply: multiply_tiles };
+pub(crate) const TILES: Tiles = Tiles {
+    offset: Sixteen::OFFSET,
+    turn: Some(turn),
+    few_tokens: FEW,
+    few,
+    spell: spell_rows,
+    multiply: multiply_tiles,
+};
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
 fn few(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut [f32]) {
     // SAFETY: this function has the instruction set; its caller checked that the rows have these strips.
     unsafe { with_unpack!(matrix.quant(), dot_rows(matrix, rows, x, out)) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
+fn turn(x: &mut ActivationStrip) {
+    // SAFETY: this function has the instruction set.
+    unsafe { few::turn(x) };
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]

@@ -83,14 +83,14 @@ pub(super) fn whole_strips(quant: Quant, row: Row<'_>) -> usize {
 }
 
 /// How far ahead of its use a weight is asked for, in bytes.
-const AHEAD: usize = 2048;
+pub(super) const AHEAD: usize = 2048;
 
-/// Asks for the `bytes` bytes that lie [`AHEAD`] of `at`, be they there or not.
+/// Asks for the `bytes` bytes at `at` to come to the first-level cache, be they there or not.
 #[inline(always)]
 pub(super) fn prefetch(at: *const u8, bytes: usize) {
     for line in 0..bytes.div_ceil(64) {
         // SAFETY: a prefetch reads nothing, wherever it points; any x86-64 has it.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD + 64 * line).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(64 * line).cast()) };
     }
 }
 
