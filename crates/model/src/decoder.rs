@@ -1,6 +1,5 @@
 //! From tokens to logits: the layers, one after another.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -51,7 +50,16 @@ pub(crate) struct Layer {
 }
 
 /// Rows the output head works on at a time, which bounds its memory on large vocabularies.
-pub(crate) const HEAD_ROWS: usize = 4;
+pub(crate) const HEAD_ROWS: usize = 8;
+
+/// A token whose logits are asked for.
+struct Asked {
+    entry: usize,
+    /// Its place in the entry.
+    place: usize,
+    /// Its row of the pass.
+    row: usize,
+}
 
 /// Receives the logits of one token: the entry, the token's place in the entry, and `[vocab]` numbers.
 pub type Emit<'a> = &'a mut dyn FnMut(usize, usize, &[f32]) -> Result<()>;
@@ -156,45 +164,43 @@ impl Decoder {
         Ok(())
     }
 
-    /// Final norm and output head, for the rows that were asked for.
+    /// Final norm and output head, for the rows that were asked for: those of all entries together, so that the head is
+    /// read once for several.
     fn predict(&self, x: &Tensor, step: &Step<'_, '_>, emit: Emit<'_>) -> Result<()> {
-        for (index, (entry, span)) in step.entries.iter().zip(&step.spans).enumerate() {
-            let wanted = match entry.logits {
-                Logits::None => continue,
+        let asked = step.entries.iter().zip(&step.spans).enumerate().flat_map(|(index, (entry, span))| {
+            let rows = match entry.logits {
+                Logits::None => 0..0,
                 Logits::Last => span.rows.end.saturating_sub(1).max(span.rows.start)..span.rows.end,
                 Logits::All => span.rows.clone(),
             };
-            let first = wanted.start - span.rows.start;
-            let mut rows = wanted.clone();
-            while !rows.is_empty() {
-                let slice = rows.start..rows.end.min(rows.start + HEAD_ROWS);
-                let logits = self.head(x, slice.clone())?;
-                for (i, row) in logits.chunks_exact(self.spec.vocab).enumerate() {
-                    if !row.iter().all(|logit| logit.is_finite()) {
-                        return Err(Error::corrupt(
-                            "the model's answer is no number; are its weights damaged?",
-                        ));
-                    }
-                    emit(index, first + slice.start - wanted.start + i, row)?;
+            rows.map(move |row| Asked { entry: index, place: row - span.rows.start, row })
+        });
+        for asked in asked.collect::<Vec<_>>().chunks(HEAD_ROWS) {
+            let logits = self.head(x, asked)?;
+            for (asked, logits) in asked.iter().zip(logits.chunks_exact(self.spec.vocab)) {
+                if !logits.iter().all(|logit| logit.is_finite()) {
+                    return Err(Error::corrupt("the model's answer is no number; are its weights damaged?"));
                 }
-                rows.start = slice.end;
+                emit(asked.entry, asked.place, logits)?;
             }
         }
         Ok(())
     }
 
-    fn head(&self, x: &Tensor, rows: Range<usize>) -> Result<Vec<f32>> {
+    fn head(&self, x: &Tensor, asked: &[Asked]) -> Result<Vec<f32>> {
         let _head = self.timeline.during("head", 0);
         let backend = self.backend.as_ref();
-        let mut last = backend.tensor(rows.len(), x.cols)?;
-        backend.copy_rows(x, rows.clone(), &mut last, 0)?;
+        let mut last = backend.tensor(asked.len(), x.cols)?;
+        for (i, asked) in asked.iter().enumerate() {
+            backend.copy_rows(x, asked.row..asked.row + 1, &mut last, i)?;
+        }
         let last = backend.rms_norm(&last, &self.norm, self.spec.norm_eps)?;
         let head = match (&self.head, &self.embedding) {
             (Some(head), _) | (None, Embedding::Resident(head)) => head,
             (None, Embedding::Rows { .. }) => return Err(Error::corrupt("the model has no output head")),
         };
         let logits = backend.matmul(&last, head)?;
-        backend.to_host(&logits, 0..rows.len())
+        backend.to_host(&logits, 0..asked.len())
     }
 
     /// Refuses tokens the model does not have.
