@@ -32,6 +32,9 @@ const CLAIM: usize = 64 << 10;
 /// Rows that it claims then, at most.
 const GROUP: usize = 128;
 
+/// Of several tokens it claims a multiple of so many rows: [`Tiles::few`] may take them together.
+const FOUR: usize = 4;
+
 /// What these products need of memory.
 #[derive(Default)]
 pub(crate) struct CodesScratch {
@@ -119,6 +122,7 @@ pub(crate) fn by_rows(compute: &Compute<'_>, jobs: &[Job<'_>], scratch: &mut Cod
         let (rows, strips) = (job.weights.w.rows(), job.weights.w.cols().div_ceil(STRIP));
         let row_bytes = job.weights.w.row(0).values.len() * job.weights.matrices();
         let group = (CLAIM / row_bytes).min(rows.div_ceil(lanes * 4)).clamp(1, GROUP);
+        let group = if job.x.len() > 1 { group.next_multiple_of(FOUR) } else { group };
         end += rows.div_ceil(group);
         Groups { job, x: &tokens[place..][..job.x.len() * strips], rows: group, end }
     });
