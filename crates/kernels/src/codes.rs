@@ -61,7 +61,7 @@ pub fn codes_scratch_bytes(cols: usize, tokens: usize, uses: usize, threads: usi
     let strips = cols.div_ceil(STRIP);
     let most = tokens.max(uses).max(2);
     let one_by_one = strips * (most * size_of::<ActivationStrip>() + threads * size_of::<Strip>());
-    if tokens <= FEW / 2 {
+    if tokens <= FEW {
         return one_by_one;
     }
     // Groups of 16 columns: as many as tiles.
@@ -81,9 +81,7 @@ pub(crate) fn has_codes(weights: &Weights<'_>) -> bool {
 
 /// Whether rows are best multiplied as they stream by.
 pub(crate) fn are_few(compute: &Compute<'_>, job: &Job<'_>) -> bool {
-    let Many::Tiles(tiles) = compute.kernels.many() else { return true };
-    let few = if order(&job.weights).groups == 16 { FEW } else { tiles.few_tokens };
-    job.x.len() <= few || !job.weights.same_groups()
+    !matches!(compute.kernels.many(), Many::Tiles(_)) || job.x.len() <= FEW || !job.weights.same_groups()
 }
 
 fn order(weights: &Weights<'_>) -> Order {

@@ -11,7 +11,7 @@ use quant::{Group, Matrix, Quant, Row, Strip};
 
 use crate::activations::{ActivationStrip, STRIP};
 
-/// Tokens that [`Tiles::few`] takes at most.
+/// Tokens that [`Tiles::few`] takes at most; with more, spelling rows out is faster.
 pub(crate) const FEW: usize = 16;
 
 /// Tokens of a tile.
@@ -195,9 +195,6 @@ pub(crate) enum Many {
 pub(crate) struct Tiles {
     /// What is added to the codes of weights: 128 to make them unsigned, or 0 to leave them signed.
     pub offset: u8,
-    /// Tokens up to which `few` is faster than spelling rows out, with groups of 32 columns; with groups of 16 it is up to
-    /// [`FEW`].
-    pub few_tokens: usize,
     /// Puts a strip of one of several tokens in the order in which `few` takes them, where that is another.
     pub turn: Option<unsafe fn(&mut ActivationStrip)>,
     /// Rows of a checked matrix with up to [`FEW`] tokens, [tokens, strips]: their products, [rows, tokens].

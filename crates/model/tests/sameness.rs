@@ -119,7 +119,9 @@ fn every_batch_gives_each_sequence_the_bits_it_has_alone() {
                 logits: Logits::All,
             });
         }
-        let emit = &mut |entry: usize, _: usize, logits: &[f32]| {
+        let before: Vec<usize> = seen.iter().map(|logits| logits.len() / vocab).collect();
+        let emit = &mut |entry: usize, place: usize, logits: &[f32]| {
+            assert_eq!(before[entry] + place, seen[entry].len() / vocab, "token by token");
             seen[entry].extend_from_slice(logits);
             Ok(())
         };
@@ -129,6 +131,31 @@ fn every_batch_gives_each_sequence_the_bits_it_has_alone() {
         assert_eq!(logits.len(), tokens.len() * vocab);
         assert_eq!(logits, expected);
     }
+}
+
+#[test]
+fn the_head_is_read_once_for_the_last_rows_of_several_sequences() {
+    use kv::KvCache;
+    use model::{Entry, Logits};
+    let (path, tokens, _) = reference();
+    let mut rig = Rig::open(&path, &RigOptions::default()).unwrap();
+    let log = tempfile::NamedTempFile::new().unwrap();
+    rig.decoder.log_to(base::Timeline::to(Box::new(log.reopen().unwrap())));
+    let backend = rig.decoder.backend().clone();
+    let mut caches = [(); 3].map(|()| {
+        KvCache::new(rig.decoder.spec(), backend.as_ref(), kv::Precision::F32, tokens.len()).unwrap()
+    });
+    let entry = |kv| Entry { kv, tokens: &tokens, prompt: 0..tokens.len(), logits: Logits::Last };
+    let mut entries = caches.each_mut().map(entry);
+    let mut asked = Vec::new();
+    let emit = &mut |entry: usize, place: usize, _: &[f32]| {
+        asked.push((entry, place));
+        Ok(())
+    };
+    rig.decoder.forward(&mut entries, &mut rig.pool, &Default::default(), emit).unwrap();
+    rig.decoder.log_to(base::Timeline::default()); // so that the log is written out
+    assert_eq!(asked, [0, 1, 2].map(|entry| (entry, tokens.len() - 1)));
+    assert_eq!(std::fs::read_to_string(log.path()).unwrap().matches(r#""head""#).count(), 1);
 }
 
 #[test]

@@ -39,7 +39,7 @@ use quant::{Matrix, Quant, Row};
 use crate::activations::ActivationStrip;
 use crate::beside::Beside;
 use crate::tile;
-use crate::tiles::{Block, FEW, Order, Sums, Tiles, Tokens, Twelve};
+use crate::tiles::{Block, Order, Sums, Tiles, Tokens, Twelve};
 
 use unpack::Spelled;
 
@@ -101,14 +101,8 @@ pub(crate) fn dot_codes(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f3
 }
 
 /// Products with many tokens.
-pub(crate) const TILES: Tiles = Tiles {
-    offset: Sixteen::OFFSET,
-    turn: Some(turn),
-    few_tokens: FEW,
-    few,
-    spell: spell_rows,
-    multiply: multiply_tiles,
-};
+pub(crate) const TILES: Tiles =
+    Tiles { offset: Sixteen::OFFSET, turn: Some(turn), few, spell: spell_rows, multiply: multiply_tiles };
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
 fn few(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut [f32]) {
