@@ -50,7 +50,7 @@ pub(crate) struct Layer {
 }
 
 /// Rows the output head works on at a time, which bounds its memory on large vocabularies.
-pub(crate) const HEAD_ROWS: usize = 8;
+pub(crate) const HEAD_ROWS: usize = 4;
 
 /// A token whose logits are asked for.
 struct Asked {
