@@ -165,6 +165,22 @@ fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
 }
 
+/// Puts a strip in the order in which several tokens are multiplied: the first four columns of every 16, then the next four
+/// of each, and so on; even sixteens before odd ones, here and of what belongs to them; and the sums of sixteens negative.
+pub(crate) fn turn(strip: &mut ActivationStrip) {
+    let from = *strip;
+    let (quads, out) = (from.codes.as_chunks::<4>().0, strip.codes.as_chunks_mut::<4>().0);
+    for sixteen in 0..16 {
+        let place = sixteen % 2 * 8 + sixteen / 2;
+        for quad in 0..4 {
+            out[16 * quad + place] = quads[4 * sixteen + quad];
+        }
+        strip.scales16[place] = from.scales16[sixteen];
+        strip.sums16[place] = -from.sums16[sixteen];
+        strip.totals16[place] = from.totals16[sixteen];
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use quant::{Matrix, Strip};
 
-use crate::activations::{ActivationStrip, STRIP};
+use crate::activations::{ActivationStrip, STRIP, turn};
 use crate::isa::check_matrix;
 use crate::product::{Columns, Compute, Inputs, Job, WORTH_FORKING, Weights, grown};
 use crate::tiles::{
-    ABREAST, Block, FEW, Lane, Many, Order, ROWS, RowGroup, RowTile, Rows, Sums, TILES, Tiles, TokenGroup,
-    TokenTile, Tokens, Twelve, WIDTH, lay_out_group,
+    ABREAST, Block, FEW, FOUR, Lane, Many, Order, ROWS, RowGroup, RowTile, Rows, SEVERAL, Sums, TILES, Tiles,
+    TokenGroup, TokenTile, Tokens, Twelve, WIDTH, lay_out_group,
 };
 
 /// Bytes of rows that a thread spells out together: half of a second-level cache, beside the tokens.
@@ -29,11 +29,11 @@ const TOGETHER: usize = ABREAST * WIDTH;
 /// Bytes of weights that a thread claims at a time when each is used once.
 const CLAIM: usize = 64 << 10;
 
+/// And when they are used again for the next tokens: what stays in the second-level cache beside those.
+const LARGE_CLAIM: usize = 512 << 10;
+
 /// Rows that it claims then, at most.
 const GROUP: usize = 128;
-
-/// Of several tokens it claims a multiple of so many rows: [`Tiles::few`] may take them together.
-const FOUR: usize = 4;
 
 /// What these products need of memory.
 #[derive(Default)]
@@ -81,7 +81,10 @@ pub(crate) fn has_codes(weights: &Weights<'_>) -> bool {
 
 /// Whether rows are best multiplied as they stream by.
 pub(crate) fn are_few(compute: &Compute<'_>, job: &Job<'_>) -> bool {
-    !matches!(compute.kernels.many(), Many::Tiles(_)) || job.x.len() <= FEW || !job.weights.same_groups()
+    match compute.kernels.many() {
+        Many::Tiles(_, tiles) => job.x.len() <= tiles.few || !job.weights.same_groups(),
+        Many::OneByOne { .. } | Many::Rows(_) => true,
+    }
 }
 
 fn order(weights: &Weights<'_>) -> Order {
@@ -91,7 +94,7 @@ fn order(weights: &Weights<'_>) -> Order {
 /// One product, by its codes.
 pub(crate) fn product(compute: &Compute<'_>, job: &Job<'_>, scratch: &mut CodesScratch) {
     match compute.kernels.many() {
-        Many::Tiles(tiles) if !are_few(compute, job) => {
+        Many::Tiles(_, tiles) if !are_few(compute, job) => {
             by_tiles(compute, tiles, order(&job.weights), job, scratch)
         }
         _ => by_rows(compute, std::slice::from_ref(job), scratch),
@@ -119,13 +122,14 @@ pub(crate) fn by_rows(compute: &Compute<'_>, jobs: &[Job<'_>], scratch: &mut Cod
     let groups = jobs.iter().zip(places).map(|(job, place)| {
         let (rows, strips) = (job.weights.w.rows(), job.weights.w.cols().div_ceil(STRIP));
         let row_bytes = job.weights.w.row(0).values.len() * job.weights.matrices();
-        let group = (CLAIM / row_bytes).min(rows.div_ceil(lanes * 4)).clamp(1, GROUP);
+        let claim = if job.x.len() > SEVERAL { LARGE_CLAIM } else { CLAIM };
+        let group = (claim / row_bytes).min(rows.div_ceil(lanes * 4)).clamp(1, GROUP);
         let group = if job.x.len() > 1 { group.next_multiple_of(FOUR) } else { group };
         end += rows.div_ceil(group);
         Groups { job, x: &tokens[place..][..job.x.len() * strips], rows: group, end }
     });
     let groups: Vec<Groups<'_>> = groups.collect();
-    let room = groups.iter().map(|groups| groups.rows * groups.job.x.len().min(FEW)).max().unwrap_or(0);
+    let room = groups.iter().map(|groups| groups.rows * groups.job.x.len().min(SEVERAL)).max().unwrap_or(0);
     let most = jobs.iter().map(|job| job.weights.w.cols().div_ceil(STRIP)).max().unwrap_or(0);
 
     let next = AtomicUsize::new(0);
@@ -157,10 +161,7 @@ fn quantize(compute: &Compute<'_>, jobs: &[Job<'_>], out: &mut Vec<ActivationStr
         }
     }
     let out = grown(out, end, ActivationStrip::ZERO);
-    let turn = match compute.kernels.many() {
-        Many::Tiles(tiles) => tiles.turn,
-        Many::OneByOne { .. } => None,
-    };
+    let turned = !matches!(compute.kernels.many(), Many::OneByOne { .. });
     for (at, (job, place)) in jobs.iter().zip(&places).enumerate() {
         if at > 0 && places[at - 1] == *place {
             continue;
@@ -168,9 +169,8 @@ fn quantize(compute: &Compute<'_>, jobs: &[Job<'_>], out: &mut Vec<ActivationStr
         let out = &mut out[*place..][..strips(job)];
         compute.threads.for_chunks(out, job.weights.w.cols().div_ceil(STRIP), &|token, strips| {
             compute.kernels.quantize(job.x.row(token), strips);
-            if let Some(turn) = turn.filter(|_| job.x.len() > 1) {
-                // SAFETY: the table was handed out for this CPU.
-                strips.iter_mut().for_each(|strip| unsafe { turn(strip) });
+            if turned && job.x.len() > 1 {
+                strips.iter_mut().for_each(turn);
             }
         });
     }
@@ -207,11 +207,11 @@ impl Groups<'_> {
     }
 }
 
-/// Of `left` tokens, how many [`Tiles::few`] takes next: never the last one by itself, unless it is the only one.
+/// Of `left` tokens, how many [`ByRows`](crate::tiles::ByRows) takes next: never the last one by itself, unless it is the only one.
 fn few_of(left: usize) -> usize {
-    match left == FEW + 1 {
-        true => FEW - 1,
-        false => left.min(FEW),
+    match left == SEVERAL + 1 {
+        true => SEVERAL - 1,
+        false => left.min(SEVERAL),
     }
 }
 
@@ -229,7 +229,7 @@ fn sum_rows(
     check_matrix(matrix, strips);
     match compute.kernels.many() {
         // SAFETY: the table was handed out for this CPU, and the matrix was checked.
-        Many::Tiles(tiles) => unsafe { (tiles.few)(matrix, rows, x, out) },
+        Many::Rows(by_rows) | Many::Tiles(by_rows, _) => unsafe { by_rows(matrix, rows, x, out) },
         Many::OneByOne { spell, dot } => {
             for (row, out) in rows.zip(out.chunks_exact_mut(tokens)) {
                 if let [out] = out {

@@ -243,7 +243,7 @@ instantiate!(
 instantiate!(
     avx2, Isa::Avx2, x86_64::Avx2, TwoOfAvx2, 1, 3, generic::no_dot_floats, x86_64::avx2::plain::dot_codes,
     activations::quantize,
-    Many::Tiles(x86_64::avx2::plain::TILES),
+    Many::Rows(x86_64::avx2::plain::dot_rows),
     Some(Peaks { codes: x86_64::peak::codes_avx2, floats: x86_64::peak::floats_avx2 }),
     #[target_feature(enable = "avx2,fma,f16c")]
 );
@@ -251,7 +251,7 @@ instantiate!(
 instantiate!(
     avx_vnni, Isa::AvxVnni, x86_64::Avx2, TwoOfAvx2, 1, 3, generic::no_dot_floats, x86_64::avx2::vnni::dot_codes,
     activations::quantize,
-    Many::Tiles(x86_64::avx2::vnni::TILES),
+    Many::Tiles(x86_64::avx2::vnni::dot_rows, x86_64::avx2::vnni::TILES),
     Some(Peaks { codes: x86_64::peak::codes_avx_vnni, floats: x86_64::peak::floats_avx2 }),
     #[target_feature(enable = "avx2,fma,f16c")]
 );
@@ -259,7 +259,7 @@ instantiate!(
 instantiate!(
     avx512, Isa::Avx512, x86_64::Avx512, OneOfAvx512, 4, 3, x86_64::avx512::dot_floats, x86_64::avx512::dot_codes,
     x86_64::avx512::quantize,
-    Many::Tiles(x86_64::avx512::TILES),
+    Many::Tiles(x86_64::avx512::dot_rows, x86_64::avx512::TILES),
     Some(Peaks { codes: x86_64::peak::codes_avx512, floats: x86_64::peak::floats_avx512 }),
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
 );
@@ -267,7 +267,7 @@ instantiate!(
 instantiate!(
     neon, Isa::Neon, aarch64::NeonLanes, aarch64::FourOfNeon, 1, 3, generic::no_dot_floats, aarch64::codes::dot_codes,
     activations::quantize,
-    Many::Tiles(aarch64::codes::TILES),
+    Many::Tiles(aarch64::codes::dot_rows, aarch64::codes::TILES),
     Some(Peaks { codes: aarch64::peak::codes, floats: aarch64::peak::floats }),
     #[target_feature(enable = "neon,dotprod")]
 );

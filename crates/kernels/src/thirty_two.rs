@@ -1,4 +1,4 @@
-//! Thirty-two bytes side by side, and eight floats: the registers in which one row is multiplied with one token.
+//! Thirty-two bytes side by side, and eight floats: the registers in which rows are multiplied with one token, or with several.
 //!
 //! How a format is unpacked is written once in these (`stream/`), and compiled for each instruction set that has no
 //! unpackers of its own. Codes are small integers, so bytes are exact, and a sum of products is the same in any order.
@@ -11,6 +11,9 @@ pub(crate) trait ThirtyTwo: Copy {
     type Sums: Copy;
     /// Eight floats.
     type Floats: Eight;
+
+    /// Whether `add_products` takes unsigned bytes above 127, too.
+    const ANY_UNSIGNED: bool;
 
     /// The same byte everywhere.
     fn splat(byte: u8) -> Self;
@@ -66,6 +69,21 @@ pub(crate) trait ThirtyTwo: Copy {
     /// # Safety
     /// 32 bytes may be read at `x`.
     unsafe fn products(self, x: *const i8, signed: bool) -> Self::Products;
+
+    /// Of each register the first four bytes, then the next four of each, and so on.
+    fn turned(registers: [Self; 8]) -> [Self; 8];
+
+    /// Eight integers, the first of sixteen or the last, their bits moved up by `raised`; without that, zeros.
+    fn starts(sixteen: &[i32; 16], half: usize, raised: Option<u32>) -> Self::Sums;
+
+    /// `sums` plus those of the products of each four bytes, signed or else unsigned, with 32 activations.
+    ///
+    /// # Safety
+    /// 32 bytes may be read at `x`.
+    unsafe fn add_products(self, x: *const i8, signed: bool, sums: Self::Sums) -> Self::Sums;
+
+    /// Sums.
+    fn sums_plus(a: Self::Sums, b: Self::Sums) -> Self::Sums;
 
     /// The sums of each 32 products.
     fn sums_of_32(products: [Self::Products; 8]) -> Self::Sums;
@@ -127,6 +145,9 @@ pub(crate) trait Eight: Copy {
 
     /// 2^(byte − 128) of each byte of a word, the lowest first.
     fn of_exponents(bytes: u64) -> Self;
+
+    /// Of sixteen floats those at even places, then those at odd ones.
+    fn even_and_odd(sixteen: [Self; 2]) -> [Self; 2];
 
     /// Sums.
     fn plus(self, other: Self) -> Self;

@@ -10,8 +10,8 @@ use quant::{Quant, Row, Strip};
 
 use crate::beside::{Ahead, Beside};
 use crate::tiles::{
-    ABREAST, ANCHOR, Block, LEAST_ANCHORED, Lane, MOST_ANCHORED, Order, ROWS, RowGroup, RowTile, Rows, Sums,
-    TILES, TokenGroup, TokenTile, Tokens, Twelve, WIDTH,
+    ABREAST, ANCHOR, Block, LEAST_ANCHORED, Lane, MOST_ANCHORED, Order, ROWS, RowGroup, Rows, Sums, TILES,
+    TokenGroup, TokenTile, Tokens, Twelve, WIDTH,
 };
 
 /// Spells up to twelve rows by way of `strip`, which is [`Quant::strip`]; whether all scales may be anchored.
@@ -36,9 +36,10 @@ pub(crate) unsafe fn spell<V: Beside>(
             for (g, codes) in groups.enumerate() {
                 let at = order.place(g, index);
                 let tiles = &mut tiles[at * order.per_group()..][..order.per_group()];
-                for (tile, codes) in tiles.iter_mut().zip(codes.as_chunks::<16>().0) {
+                for (t, codes) in codes.as_chunks::<16>().0.iter().enumerate() {
+                    let sixteen = place * order.per_group() + t;
                     // To add 128, or nothing, is to flip a bit.
-                    tile.0[place] = codes.map(|code| code as u8 ^ V::OFFSET);
+                    tiles[sixteen / ROWS].0[sixteen % ROWS] = codes.map(|code| code as u8 ^ V::OFFSET);
                 }
                 let (out, scale) = (&mut out[at], spelled.scales[g]);
                 out.scales[place] = scale;
@@ -138,11 +139,11 @@ pub(crate) unsafe fn run<
     // SAFETY: the caller's promise; the pointers stay within the slices by the lines above.
     unsafe {
         let mut lanes = [[V::zero(); C]; R];
-        let (mut w, mut x_tiles) = (rows.tiles.as_ptr(), x.tiles.as_ptr().add(which));
+        let (mut w, mut x_tiles) = (rows.tiles.as_ptr(), x.tiles.as_ptr().add(which * per_group));
         let mut x_groups = x.groups.as_ptr().add(which);
         for group in rows.groups {
             ahead.fetch::<V>();
-            let sums = sum_codes::<V, R, C>((w, per_group), first, (x_tiles, x_groups), abreast);
+            let sums = sum_codes::<V, R, C>((w.cast(), per_group), first, (x_tiles, x_groups));
             add_sums::<V, MINIMA, ANCHORED, R, C>(group, first, x_groups, &sums, &mut lanes);
             (w, x_tiles) = (w.add(per_group), x_tiles.add(per_group * abreast));
             x_groups = x_groups.add(abreast);
@@ -165,10 +166,9 @@ const fn begin<V: Beside>(c: usize) -> (usize, usize) {
 /// The products of a group of a strip, which is so many tiles, as integers from [`TokenGroup::starts`] on.
 #[inline(always)]
 unsafe fn sum_codes<V: Beside, const R: usize, const C: usize>(
-    (w, tiles): (*const RowTile, usize),
+    (w, tiles): (*const u8, usize),
     first: usize,
     (x, groups): (*const TokenTile, *const TokenGroup),
-    abreast: usize,
 ) -> [[V::Sums; C]; R] {
     // SAFETY: the caller's promise.
     unsafe {
@@ -182,15 +182,14 @@ unsafe fn sum_codes<V: Beside, const R: usize, const C: usize>(
         }
         let mut sums = [starts; R];
         for t in 0..tiles {
-            let codes = (*w.add(t)).0.as_ptr().add(first);
             for quad in 0..4 {
-                let mut tokens = [V::codes((*x.add(t * abreast)).0[quad].as_ptr().cast()); C];
+                let mut tokens = [V::codes((*x.add(t)).0[quad].as_ptr().cast()); C];
                 for c in 1..C {
                     let (tile, token) = begin::<V>(c);
-                    tokens[c] = V::codes((*x.add(t * abreast + tile)).0[quad].as_ptr().add(token).cast());
+                    tokens[c] = V::codes((*x.add(tile * tiles + t)).0[quad].as_ptr().add(token).cast());
                 }
                 for r in 0..R {
-                    let w = V::quad(codes.add(r).cast::<u8>().add(4 * quad));
+                    let w = V::quad(w.add(((first + r) * tiles + t) * 16 + 4 * quad));
                     for c in 0..C {
                         sums[r][c] = V::dot(sums[r][c], tokens[c], w);
                     }

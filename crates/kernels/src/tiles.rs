@@ -11,7 +11,13 @@ use quant::{Group, Matrix, Quant, Row, Strip};
 
 use crate::activations::{ActivationStrip, STRIP};
 
-/// Tokens that [`Tiles::few`] takes at most; with more, spelling rows out is faster.
+/// Tokens that [`ByRows`] takes at most.
+pub(crate) const SEVERAL: usize = 32;
+
+/// Rows that [`ByRows`] multiplies together with several tokens.
+pub(crate) const FOUR: usize = 4;
+
+/// Tiles are for more tokens than this, at least.
 pub(crate) const FEW: usize = 16;
 
 /// Tokens of a tile.
@@ -54,7 +60,8 @@ impl TokenGroup {
     pub(crate) const ZERO: Self = Self { starts: [0; WIDTH], scales: [0.0; WIDTH], totals: [0.0; WIDTH] };
 }
 
-/// 16 columns of each of 12 rows, [`Tiles::offset`] added to their codes.
+/// Room for 16 columns of 12 rows, [`Tiles::offset`] added to their codes: the tiles that make a group hold its columns of
+/// the first row, then those of the second, and so on.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub(crate) struct RowTile(pub [[u8; COLS]; ROWS]);
@@ -126,7 +133,7 @@ impl Order {
     }
 }
 
-/// Tokens laid out: 16 a tile, the tiles of all of them abreast.
+/// Tokens laid out, 16 a tile: of a group's part of a strip first the tiles of the first sixteen, then those of the next.
 #[derive(Clone, Copy)]
 pub(crate) struct Tokens<'a> {
     pub tiles: &'a [TokenTile],
@@ -143,7 +150,7 @@ impl Tokens<'_> {
     }
 }
 
-/// Lays out group `g` of some tokens, whose strips follow one another in `tokens`: 16 a tile, all of them abreast.
+/// Lays out group `g` of some tokens, whose strips follow one another in `tokens`, as [`Tokens`] are.
 /// `offset` is [`Tiles::offset`].
 pub(crate) fn lay_out_group(
     order: Order,
@@ -164,7 +171,7 @@ pub(crate) fn lay_out_group(
                 group.starts[token] = ANCHOR.to_bits() as i32 - i32::from(offset) * sum;
                 (group.scales[token], group.totals[token]) = (scale, total);
             }
-            for (t, tile) in tiles.iter_mut().skip(which).step_by(abreast).enumerate() {
+            for (t, tile) in tiles[which * order.per_group()..][..order.per_group()].iter_mut().enumerate() {
                 *tile = TokenTile::ZERO;
                 for (token, strips) in tokens.clone().enumerate() {
                     let codes = strips[s].codes.as_chunks::<COLS>().0[g * order.per_group() + t];
@@ -177,8 +184,13 @@ pub(crate) fn lay_out_group(
     }
 }
 
-/// How an instruction set multiplies rows with many tokens, in two steps. All of it may be called only on a CPU that
-/// has the instruction set.
+/// Rows of a checked matrix with up to [`SEVERAL`] tokens, [tokens, strips], [turned](crate::activations::turn) when there
+/// is more than one: their products, [rows, tokens].
+pub(crate) type ByRows = unsafe fn(Matrix<'_>, Range<usize>, &[ActivationStrip], &mut [f32]);
+
+/// How an instruction set multiplies rows with several tokens. All of it may be called only on a CPU that has the
+/// instruction set.
+#[derive(Clone, Copy)]
 pub(crate) enum Many {
     /// Each row with one token after the other.
     OneByOne {
@@ -187,18 +199,19 @@ pub(crate) enum Many {
         /// A spelled row with a token.
         dot: unsafe fn(Quant, &[Strip], &[ActivationStrip]) -> f32,
     },
-    /// Each row with tokens side by side.
-    Tiles(Tiles),
+    /// Rows as they stream by, however many tokens there are.
+    Rows(ByRows),
+    /// Rows as they stream by with a few tokens, tiles with more.
+    Tiles(ByRows, Tiles),
 }
 
-/// See [`Many::Tiles`].
+/// Rows spelled out, and multiplied with tokens side by side.
+#[derive(Clone, Copy)]
 pub(crate) struct Tiles {
+    /// With so many tokens or fewer, rows as they stream by are faster: [`FEW`] or more.
+    pub few: usize,
     /// What is added to the codes of weights: 128 to make them unsigned, or 0 to leave them signed.
     pub offset: u8,
-    /// Puts a strip of one of several tokens in the order in which `few` takes them, where that is another.
-    pub turn: Option<unsafe fn(&mut ActivationStrip)>,
-    /// Rows of a checked matrix with up to [`FEW`] tokens, [tokens, strips]: their products, [rows, tokens].
-    pub few: unsafe fn(Matrix<'_>, Range<usize>, &[ActivationStrip], &mut [f32]),
     /// Spells up to twelve rows in the [`Order`] of their format; whether all scales may be anchored.
     pub spell: unsafe fn(Quant, &[Row<'_>], Order, Twelve<'_>) -> bool,
     /// Multiplies rows with one or two sixteens of tokens; in the sums of each twelve rows the first lane becomes the

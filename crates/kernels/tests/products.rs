@@ -118,12 +118,12 @@ fn awkward_activations_give_the_same_bits() {
         let (rows, cols) = (9, 512);
         let w = Weight::new(*quant, rows, cols, 0.4);
         for odd in [0.0, -0.0, 1e-45, 1e-31, 3e38, f32::MAX, f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
-            let mut x = wave(20 * cols, 0.3);
+            let mut x = wave(70 * cols, 0.3);
             x[300..310].fill(odd);
             x[3 * cols..].fill(odd);
             let expected = bits(&plain_matmul(w.matrix(), &x, Activations::Int8));
             for kernels in tables() {
-                for tokens in [1, 6, 20] {
+                for tokens in [1, 6, 20, 70] {
                     let compute = Compute { kernels, threads: &threads, activations: Activations::Int8 };
                     let mut out = vec![0.0; tokens * rows];
                     matmul(&compute, w.matrix(), &x[..tokens * cols], &mut out, &mut scratch);

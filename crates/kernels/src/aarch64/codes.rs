@@ -8,29 +8,25 @@ use super::beside::FourTokens;
 use super::thirty_two::Bytes;
 use crate::activations::ActivationStrip;
 use crate::beside::Beside;
-use crate::tiles::{Block, Order, Sums, Tiles, Tokens, Twelve};
+use crate::tiles::{Block, FEW, Order, Sums, Tiles, Tokens, Twelve};
 use crate::{stream, tile};
 
 /// See [`crate::Kernels::dot_codes`].
 #[target_feature(enable = "neon,dotprod")]
 pub(crate) fn dot_codes(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f32 {
-    let mut out = [0.0];
     // SAFETY: this function has the instruction set; its caller checked that the row has these strips.
-    unsafe { stream::dot::<Bytes>(quant, row, x, spell_strip, &mut out) };
-    out[0]
+    unsafe { stream::dot::<Bytes>(quant, row, x, spell_strip) }
 }
 
 /// Products with many tokens.
 pub(crate) const TILES: Tiles =
-    Tiles { offset: FourTokens::OFFSET, turn: None, few, spell: spell_rows, multiply: multiply_tiles };
+    Tiles { few: FEW, offset: FourTokens::OFFSET, spell: spell_rows, multiply: multiply_tiles };
 
+/// See [`crate::tiles::ByRows`].
 #[target_feature(enable = "neon,dotprod")]
-fn few(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut [f32]) {
-    let tokens = out.len() / rows.len();
-    for (row, out) in rows.zip(out.chunks_exact_mut(tokens)) {
-        // SAFETY: as in `dot_codes`.
-        unsafe { stream::dot::<Bytes>(matrix.quant(), matrix.row(row), x, spell_strip, out) };
-    }
+pub(crate) fn dot_rows(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut [f32]) {
+    // SAFETY: as in `dot_codes`.
+    unsafe { stream::dot_rows::<Bytes>(matrix, rows, x, spell_strip, out) };
 }
 
 #[target_feature(enable = "neon,dotprod")]

@@ -20,6 +20,8 @@ impl ThirtyTwo for Bytes {
     type Sums = [int32x4_t; 2];
     type Floats = EightOfNeon;
 
+    const ANY_UNSIGNED: bool = false;
+
     #[inline(always)]
     fn splat(byte: u8) -> Self {
         // SAFETY: as above.
@@ -147,6 +149,42 @@ impl ThirtyTwo for Bytes {
     }
 
     #[inline(always)]
+    fn turned([a, b, c, d, e, f, g, h]: [Self; 8]) -> [Self; 8] {
+        let (first, last) = (quads_of_four([a.0, b.0, c.0, d.0]), quads_of_four([e.0, f.0, g.0, h.0]));
+        let (more, most) = (quads_of_four([a.1, b.1, c.1, d.1]), quads_of_four([e.1, f.1, g.1, h.1]));
+        let mut turned = [Self::splat(0); 8];
+        for i in 0..4 {
+            (turned[i], turned[i + 4]) = (Self(first[i], last[i]), Self(more[i], most[i]));
+        }
+        turned
+    }
+
+    #[inline(always)]
+    fn starts(sixteen: &[i32; 16], half: usize, raised: Option<u32>) -> [int32x4_t; 2] {
+        // SAFETY: as above; the loads read half of sixteen.
+        unsafe {
+            let Some(bits) = raised else { return [vdupq_n_s32(0); 2] };
+            let (at, places) = (sixteen.as_chunks::<8>().0[half].as_ptr(), vdupq_n_s32(bits as i32));
+            [vshlq_s32(vld1q_s32(at), places), vshlq_s32(vld1q_s32(at.add(4)), places)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add_products(self, x: *const i8, _: bool, sums: [int32x4_t; 2]) -> [int32x4_t; 2] {
+        // SAFETY: as above.
+        unsafe {
+            let (first, second) = (vreinterpretq_s8_u8(self.0), vreinterpretq_s8_u8(self.1));
+            [sdot(sums[0], first, vld1q_s8(x)), sdot(sums[1], second, vld1q_s8(x.add(16)))]
+        }
+    }
+
+    #[inline(always)]
+    fn sums_plus(a: [int32x4_t; 2], b: [int32x4_t; 2]) -> [int32x4_t; 2] {
+        // SAFETY: as above.
+        unsafe { [vaddq_s32(a[0], b[0]), vaddq_s32(a[1], b[1])] }
+    }
+
+    #[inline(always)]
     fn sums_of_32(products: [[int32x4_t; 2]; 8]) -> [int32x4_t; 2] {
         let [a, b, c, d, e, f, g, h] = products;
         // SAFETY: as above.
@@ -205,6 +243,23 @@ pub(super) unsafe fn sdot(mut sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int
         );
     }
     sum
+}
+
+/// Of four registers the first four bytes of each, then the next four of each, and so on.
+#[inline(always)]
+fn quads_of_four(registers: [uint8x16_t; 4]) -> [uint8x16_t; 4] {
+    // SAFETY: every aarch64 has NEON.
+    unsafe {
+        let [a, b, c, d] = registers.map(|register| vreinterpretq_u32_u8(register));
+        let (low, high) = (vzip1q_u32(a, c), vzip2q_u32(a, c));
+        let (more_low, more_high) = (vzip1q_u32(b, d), vzip2q_u32(b, d));
+        [
+            vreinterpretq_u8_u32(vzip1q_u32(low, more_low)),
+            vreinterpretq_u8_u32(vzip2q_u32(low, more_low)),
+            vreinterpretq_u8_u32(vzip1q_u32(high, more_high)),
+            vreinterpretq_u8_u32(vzip2q_u32(high, more_high)),
+        ]
+    }
 }
 
 /// The sum of each of four registers.
@@ -299,6 +354,17 @@ impl Eight for EightOfNeon {
     fn of_exponents(bytes: u64) -> Self {
         let (low, high) = wide(bytes);
         Self(exponents(low), exponents(high))
+    }
+
+    #[inline(always)]
+    fn even_and_odd([a, b]: [Self; 2]) -> [Self; 2] {
+        // SAFETY: as above.
+        unsafe {
+            [
+                Self(vuzp1q_f32(a.0, a.1), vuzp1q_f32(b.0, b.1)),
+                Self(vuzp2q_f32(a.0, a.1), vuzp2q_f32(b.0, b.1)),
+            ]
+        }
     }
 
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! One row with one token, or with a few: each weight byte is read once, and nothing is written.
+//! Rows with one token, or with several: each weight byte is read once, and little is written.
 //!
 //! The order is that of `integer.rs`; the registers are those of `thirty_two.rs`. Formats without an unpacker here are
 //! spelled to memory first, a strip at a time, and so is the short strip at the end of a row.
@@ -12,178 +12,170 @@ mod pairs;
 mod plain;
 mod tables;
 
-use quant::{Group, Quant, Row, Strip};
+mod several;
+
+use std::ops::Range;
+
+use quant::{Group, Matrix, Quant, Row, Strip};
 
 use crate::activations::{ActivationStrip, STRIP};
 use crate::thirty_two::{Eight, ThirtyTwo};
-use crate::tiles::FEW;
 
+use several::dot_several;
 use unpack::{Codes, Factors, Place, Spelled, Unpack};
 
 /// How far ahead of its use a weight is asked for, in bytes.
 const AHEAD: usize = 2048;
 
-/// The products of a row with a few tokens, `x` [tokens, strips], as `out`, [tokens].
+/// [`Quant::strip`], compiled once for an instruction set.
+pub(crate) type Spell = unsafe fn(Quant, Row<'_>, usize, &mut Strip);
+
+/// Calls `$work::<V, U>` for the way `$quant` is unpacked: by hand where a row below says so.
+macro_rules! with_unpack {
+    ($quant:expr, $work:ident::<$v:ident> ( $($argument:expr),* )) => {
+        match $quant {
+            Quant::Q8_0 => $work::<$v, plain::Q8_0>($($argument),*),
+            Quant::Q4_0 => $work::<$v, nibbles::Q4_0>($($argument),*),
+            Quant::Q4_1 => $work::<$v, nibbles::Q4_1>($($argument),*),
+            Quant::Q5_0 => $work::<$v, nibbles::Q5_0>($($argument),*),
+            Quant::Q5_1 => $work::<$v, nibbles::Q5_1>($($argument),*),
+            Quant::Int4G32 => $work::<$v, nibbles::Int4G32>($($argument),*),
+            Quant::Q4K => $work::<$v, k_quants::Q4K>($($argument),*),
+            Quant::Q5K => $work::<$v, k_quants::Q5K>($($argument),*),
+            Quant::Q6K => $work::<$v, k_quants::Q6K>($($argument),*),
+            Quant::Q2K => $work::<$v, pairs::Q2K>($($argument),*),
+            Quant::Q3K => $work::<$v, pairs::Q3K>($($argument),*),
+            Quant::Tq2_0 => $work::<$v, pairs::Tq2_0>($($argument),*),
+            Quant::Q1_0 => $work::<$v, plain::Q1_0>($($argument),*),
+            Quant::Iq4Nl => $work::<$v, tables::Iq4Nl>($($argument),*),
+            Quant::Iq4Xs => $work::<$v, tables::Iq4Xs>($($argument),*),
+            Quant::Mxfp4 => $work::<$v, tables::Mxfp4>($($argument),*),
+            Quant::Iq1S => $work::<$v, grids::Iq1S>($($argument),*),
+            Quant::Iq1M => $work::<$v, grids::Iq1M>($($argument),*),
+            Quant::Iq2Xxs => $work::<$v, grids::Iq2Xxs>($($argument),*),
+            Quant::Iq2Xs => $work::<$v, grids::Iq2Xs>($($argument),*),
+            Quant::Iq2S => $work::<$v, grids::Iq2S>($($argument),*),
+            Quant::Iq3Xxs => $work::<$v, grids::Iq3Xxs>($($argument),*),
+            Quant::Iq3S => $work::<$v, grids::Iq3S>($($argument),*),
+            Quant::Mxfp4G32 => $work::<$v, tables::Mxfp4G32>($($argument),*),
+            other => match (other.strip_group() == Some(Group::Sixteen), other.has_minima()) {
+                (false, false) => $work::<$v, Spelled<false, false>>($($argument),*),
+                (false, true) => $work::<$v, Spelled<false, true>>($($argument),*),
+                (true, false) => $work::<$v, Spelled<true, false>>($($argument),*),
+                (true, true) => $work::<$v, Spelled<true, true>>($($argument),*),
+            },
+        }
+    };
+}
+
+/// A row with one token.
 ///
 /// # Safety
-/// The CPU has the instruction set of `V`, and the row has the strips of each token, the last of which may be short.
-/// `spell` is [`Quant::strip`].
+/// The CPU has the instruction set of `V`, and the row has the strips of `x`, the last of which may be short. `spell` is
+/// [`Quant::strip`].
 #[inline(always)]
 pub(crate) unsafe fn dot<V: ThirtyTwo>(
     quant: Quant,
     row: Row<'_>,
     x: &[ActivationStrip],
     spell: Spell,
-    out: &mut [f32],
-) {
-    let zero = [V::Floats::splat(0.0); 2];
+) -> f32 {
     // SAFETY: the caller's promise.
-    unsafe {
-        match out.len() {
-            // By itself, so that its lanes and the codes it meets stay in registers.
-            1 => dot_lanes::<V>(quant, row, x, spell, &mut [zero], out),
-            tokens => dot_lanes::<V>(quant, row, x, spell, &mut [zero; FEW][..tokens], out),
-        }
-    }
+    unsafe { with_unpack!(quant, dot_one::<V>(quant, row, x, spell)) }
 }
 
-/// As [`dot`], with lanes of zeros for each token.
+/// Rows with one or several tokens, `x` [tokens, strips], of several each strip [turned](crate::activations::turn): their
+/// products, [rows, tokens].
+///
+/// # Safety
+/// As [`dot`], of every row and token.
 #[inline(always)]
-unsafe fn dot_lanes<V: ThirtyTwo>(
+pub(crate) unsafe fn dot_rows<V: ThirtyTwo>(
+    matrix: Matrix<'_>,
+    rows: Range<usize>,
+    x: &[ActivationStrip],
+    spell: Spell,
+    out: &mut [f32],
+) {
+    // SAFETY: the caller's promise.
+    unsafe { with_unpack!(matrix.quant(), dot_several::<V>(matrix, rows, x, spell, out)) }
+}
+
+/// As [`dot`].
+#[inline(always)]
+unsafe fn dot_one<V: ThirtyTwo, U: Unpack>(
     quant: Quant,
     row: Row<'_>,
     x: &[ActivationStrip],
     spell: Spell,
-    lanes: &mut [[V::Floats; 2]],
-    out: &mut [f32],
-) {
-    /// Calls `stream` for the way `$quant` is unpacked: by hand where a row below says so.
-    macro_rules! with_unpack {
-        ($($name:ident => $unpack:ty),* $(,)?) => {
-            // SAFETY: the caller's promise.
-            unsafe {
-                match quant {
-                    $(Quant::$name => stream::<V, $unpack>(quant, row, x, spell, lanes, out),)*
-                    other => match (other.strip_group() == Some(Group::Sixteen), other.has_minima()) {
-                        (false, false) => by_spelling::<V, Spelled<false, false>>(quant, row, x, spell, lanes, out),
-                        (false, true) => by_spelling::<V, Spelled<false, true>>(quant, row, x, spell, lanes, out),
-                        (true, false) => by_spelling::<V, Spelled<true, false>>(quant, row, x, spell, lanes, out),
-                        (true, true) => by_spelling::<V, Spelled<true, true>>(quant, row, x, spell, lanes, out),
-                    },
-                }
-            }
-        };
-    }
-    with_unpack!(
-        Q8_0 => plain::Q8_0,
-        Q4_0 => nibbles::Q4_0,
-        Q4_1 => nibbles::Q4_1,
-        Q5_0 => nibbles::Q5_0,
-        Q5_1 => nibbles::Q5_1,
-        Int4G32 => nibbles::Int4G32,
-        Q4K => k_quants::Q4K,
-        Q5K => k_quants::Q5K,
-        Q6K => k_quants::Q6K,
-        Q2K => pairs::Q2K,
-        Q3K => pairs::Q3K,
-        Tq2_0 => pairs::Tq2_0,
-        Q1_0 => plain::Q1_0,
-        Iq4Nl => tables::Iq4Nl,
-        Iq4Xs => tables::Iq4Xs,
-        Mxfp4 => tables::Mxfp4,
-        Iq1S => grids::Iq1S,
-        Iq1M => grids::Iq1M,
-        Iq2Xxs => grids::Iq2Xxs,
-        Iq2Xs => grids::Iq2Xs,
-        Iq2S => grids::Iq2S,
-        Iq3Xxs => grids::Iq3Xxs,
-        Iq3S => grids::Iq3S,
-        Mxfp4G32 => tables::Mxfp4G32,
-    )
-}
-
-/// [`Quant::strip`], compiled once for an instruction set.
-pub(crate) type Spell = unsafe fn(Quant, Row<'_>, usize, &mut Strip);
-
-/// A row unpacked by hand.
-#[inline(always)]
-unsafe fn stream<V: ThirtyTwo, U: Unpack>(
-    quant: Quant,
-    row: Row<'_>,
-    x: &[ActivationStrip],
-    spell: Spell,
-    lanes: &mut [[V::Floats; 2]],
-    out: &mut [f32],
-) {
-    let strips = x.len() / lanes.len();
-    let whole = row.values.len() / quant.block_bytes() * quant.block_len() / STRIP;
-    debug_assert!(whole * U::BYTES <= row.values.len() && whole * U::SCALE_BYTES <= row.scales.len());
+) -> f32 {
+    let whole = whole_strips::<U>(quant, row);
+    let mut lanes = [V::Floats::splat(0.0); 2];
     // SAFETY: the caller's promise; the row has so many whole strips.
     unsafe {
-        for index in 0..whole {
-            let at = Place {
-                values: row.values.as_ptr().add(index * U::BYTES),
-                scales: row.scales.as_ptr().add(index * U::SCALE_BYTES),
-            };
-            for line in 0..U::BYTES.div_ceil(64) {
-                V::prefetch(at.values.wrapping_add(AHEAD + 64 * line));
-            }
-            add_strips::<V, U>(at, &x[index..], strips, lanes);
+        for (index, x) in x.iter().enumerate().take(whole) {
+            lanes = streamed::<V, U>(row, index).add::<U>(x, lanes);
         }
-        if whole < strips {
-            let mut strip = Strip::ZERO;
-            spell(quant, row, whole, &mut strip);
-            if U::SIXTEEN {
-                add_strips::<V, Spelled<true, true>>(spelled(&strip), &x[whole..], strips, lanes);
-            } else {
-                add_strips::<V, Spelled<false, true>>(spelled(&strip), &x[whole..], strips, lanes);
-            }
-        }
-        fold::<V, U>(lanes, out);
-    }
-}
-
-/// A row spelled strip by strip.
-#[inline(always)]
-unsafe fn by_spelling<V: ThirtyTwo, U: Unpack>(
-    quant: Quant,
-    row: Row<'_>,
-    x: &[ActivationStrip],
-    spell: Spell,
-    lanes: &mut [[V::Floats; 2]],
-    out: &mut [f32],
-) {
-    let strips = x.len() / lanes.len();
-    let mut strip = Strip::ZERO;
-    for index in 0..strips {
-        // SAFETY: the caller's promise.
-        unsafe {
-            spell(quant, row, index, &mut strip);
-            add_strips::<V, U>(spelled(&strip), &x[index..], strips, lanes);
+        for (index, x) in x.iter().enumerate().skip(whole) {
+            lanes = spelled::<V, U>(quant, row, index, spell).add::<U>(x, lanes);
         }
     }
-    fold::<V, U>(lanes, out);
+    if U::SIXTEEN { lanes[0].plus(lanes[1]).fold() } else { lanes[0].fold() }
 }
 
+/// Strips of a row that are unpacked by hand: those of 256 columns.
 #[inline(always)]
-fn spelled(strip: &Strip) -> Place {
-    Place { values: std::ptr::from_ref(strip).cast(), scales: std::ptr::null() }
+fn whole_strips<U: Unpack>(quant: Quant, row: Row<'_>) -> usize {
+    if U::BYTES == 0 {
+        return 0;
+    }
+    let whole = row.values.len() / quant.block_bytes() * quant.block_len() / STRIP;
+    debug_assert!(whole * U::BYTES <= row.values.len() && whole * U::SCALE_BYTES <= row.scales.len());
+    whole
 }
 
-/// Adds the products of a strip to the lanes of each token, whose strips are so many apart: a lane for each group. The
-/// strip is unpacked once.
+/// A whole strip.
 #[inline(always)]
-unsafe fn add_strips<V: ThirtyTwo, U: Unpack>(
-    at: Place,
-    x: &[ActivationStrip],
-    apart: usize,
-    lanes: &mut [[V::Floats; 2]],
-) {
+unsafe fn streamed<V: ThirtyTwo, U: Unpack>(row: Row<'_>, index: usize) -> Unpacked<V> {
     // SAFETY: the caller's promise.
     unsafe {
-        let strip = Unpacked::<V>::new::<U>(at);
-        for (x, lanes) in x.iter().step_by(apart).zip(lanes) {
-            *lanes = strip.add::<U>(x, *lanes);
+        let at = Place {
+            values: row.values.as_ptr().add(index * U::BYTES),
+            scales: row.scales.as_ptr().add(index * U::SCALE_BYTES),
+        };
+        for line in 0..U::BYTES.div_ceil(64) {
+            V::prefetch(at.values.wrapping_add(AHEAD + 64 * line));
+        }
+        Unpacked {
+            codes: [U::codes::<V>(at, 0), U::codes::<V>(at, 1), U::codes::<V>(at, 2), U::codes::<V>(at, 3)],
+            factors: U::factors::<V>(at),
+        }
+    }
+}
+
+/// Any strip, by way of memory.
+#[inline(always)]
+unsafe fn spelled<V: ThirtyTwo, U: Unpack>(
+    quant: Quant,
+    row: Row<'_>,
+    index: usize,
+    spell: Spell,
+) -> Unpacked<V> {
+    let mut strip = Strip::ZERO;
+    // SAFETY: the caller's promise; a strip has 256 codes, 16 scales and 16 minima.
+    unsafe {
+        spell(quant, row, index, &mut strip);
+        let raise = V::splat(if let Codes::Raised(bits) = U::CODES { 1 << bits } else { 0 });
+        let codes = strip.codes.as_ptr().cast::<u8>();
+        let two =
+            |i: usize| [V::load(codes.add(64 * i)).plus(raise), V::load(codes.add(64 * i + 32)).plus(raise)];
+        let (scales, minima) = (strip.scales.as_ptr(), strip.minima.as_ptr());
+        Unpacked {
+            codes: [two(0), two(1), two(2), two(3)],
+            factors: Factors {
+                scales: [V::Floats::load(scales), V::Floats::load(scales.add(8))],
+                minima: [V::Floats::load(minima), V::Floats::load(minima.add(8))],
+            },
         }
     }
 }
@@ -196,22 +188,6 @@ struct Unpacked<V: ThirtyTwo> {
 }
 
 impl<V: ThirtyTwo> Unpacked<V> {
-    #[inline(always)]
-    unsafe fn new<U: Unpack>(at: Place) -> Self {
-        // SAFETY: the caller's promise.
-        unsafe {
-            Self {
-                codes: [
-                    U::codes::<V>(at, 0),
-                    U::codes::<V>(at, 1),
-                    U::codes::<V>(at, 2),
-                    U::codes::<V>(at, 3),
-                ],
-                factors: U::factors::<V>(at),
-            }
-        }
-    }
-
     /// `lanes` plus the products with a token.
     #[inline(always)]
     unsafe fn add<U: Unpack>(&self, x: &ActivationStrip, lanes: [V::Floats; 2]) -> [V::Floats; 2] {
@@ -272,28 +248,34 @@ impl With {
 #[inline(always)]
 unsafe fn add_groups<V: ThirtyTwo, U: Unpack>(
     sums: V::Sums,
+    factors: (V::Floats, V::Floats),
+    x: With,
+    lanes: V::Floats,
+) -> V::Floats {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let sums = match U::CODES {
+            Codes::Raised(bits) => V::floats_less(sums, x.sums, bits),
+            Codes::Signed | Codes::Unsigned => V::floats(sums),
+        };
+        add_scaled::<V, U>(sums, factors, x, lanes)
+    }
+}
+
+/// The same of sums that are those of the codes as they are meant.
+#[inline(always)]
+unsafe fn add_scaled<V: ThirtyTwo, U: Unpack>(
+    sums: V::Floats,
     (scales, minima): (V::Floats, V::Floats),
     x: With,
     lanes: V::Floats,
 ) -> V::Floats {
     // SAFETY: the caller's promise.
     unsafe {
-        let dots = match U::CODES {
-            Codes::Raised(bits) => V::floats_less(sums, x.sums, bits),
-            Codes::Signed | Codes::Unsigned => V::floats(sums),
-        };
-        let lanes = lanes.add_product(dots.times(scales), V::Floats::load(x.scales));
+        let lanes = lanes.add_product(sums.times(scales), V::Floats::load(x.scales));
         if !U::MINIMA {
             return lanes;
         }
         lanes.take_product(minima, V::Floats::load(x.totals))
-    }
-}
-
-/// The sums of the lanes that the format uses, of each token.
-#[inline(always)]
-fn fold<V: ThirtyTwo, U: Unpack>(lanes: &[[V::Floats; 2]], out: &mut [f32]) {
-    for (lanes, out) in lanes.iter().zip(out) {
-        *out = if U::SIXTEEN { lanes[0].plus(lanes[1]).fold() } else { lanes[0].fold() };
     }
 }

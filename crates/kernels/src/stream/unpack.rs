@@ -1,8 +1,6 @@
 //! How the codes of a strip come into registers.
 
-use quant::Strip;
-
-use crate::thirty_two::{Eight, ThirtyTwo};
+use crate::thirty_two::ThirtyTwo;
 
 /// Where the bytes of a strip lie.
 #[derive(Clone, Copy)]
@@ -58,7 +56,7 @@ pub(super) trait Unpack {
     const MINIMA: bool = false;
     /// What `codes` gives.
     const CODES: Codes;
-    /// Bytes of a strip in the value plane.
+    /// Bytes of a strip in the value plane; 0 where strips are spelled to memory first.
     const BYTES: usize;
     /// Bytes of a strip in the scale plane.
     const SCALE_BYTES: usize = 0;
@@ -76,35 +74,21 @@ pub(super) trait Unpack {
     unsafe fn factors<V: ThirtyTwo>(at: Place) -> Factors<V>;
 }
 
-/// A [`Strip`] in memory, for any format.
+/// No way of its own, for any format: its strips are spelled to memory first.
 pub(super) struct Spelled<const SIXTEEN: bool, const MINIMA: bool>;
 
 impl<const SIXTEEN: bool, const MINIMA: bool> Unpack for Spelled<SIXTEEN, MINIMA> {
     const SIXTEEN: bool = SIXTEEN;
     const MINIMA: bool = MINIMA;
     const CODES: Codes = Codes::Signed;
-    const BYTES: usize = size_of::<Strip>();
+    const BYTES: usize = 0;
 
-    #[inline(always)]
-    unsafe fn codes<V: ThirtyTwo>(at: Place, quarter: usize) -> [V; 2] {
-        // SAFETY: the caller's promise; a strip has 256 codes.
-        unsafe {
-            let codes = (*at.values.cast::<Strip>()).codes.as_ptr().add(64 * quarter).cast();
-            [V::load(codes), V::load(codes.add(32))]
-        }
+    unsafe fn codes<V: ThirtyTwo>(_: Place, _: usize) -> [V; 2] {
+        unreachable!("a format without strips of its own")
     }
 
-    #[inline(always)]
-    unsafe fn factors<V: ThirtyTwo>(at: Place) -> Factors<V> {
-        // SAFETY: the caller's promise; a strip has 16 scales and 16 minima.
-        unsafe {
-            let Strip { scales, minima, .. } = &*at.values.cast::<Strip>();
-            let (scales, minima) = (scales.as_ptr(), minima.as_ptr());
-            Factors {
-                scales: [V::Floats::load(scales), V::Floats::load(scales.add(8))],
-                minima: [V::Floats::load(minima), V::Floats::load(minima.add(8))],
-            }
-        }
+    unsafe fn factors<V: ThirtyTwo>(_: Place) -> Factors<V> {
+        unreachable!("a format without strips of its own")
     }
 }
 

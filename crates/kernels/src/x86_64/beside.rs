@@ -1,4 +1,4 @@
-//! Eight tokens side by side, in AVX2 and with AVX-VNNI.
+//! Eight tokens side by side, in AVX-VNNI.
 
 use std::arch::x86_64::*;
 
@@ -6,19 +6,19 @@ use crate::beside::{Ahead, Beside};
 use crate::tile::run;
 use crate::tiles::{ANCHOR, Lane, ROWS, Rows, Tokens};
 
-/// A register of 256 bits. Used only inside functions compiled for AVX2, FMA and F16C, and with `VNNI` for AVX-VNNI.
-pub(super) struct EightTokens<const VNNI: bool>;
+/// A register of 256 bits. Used only inside functions compiled for AVX2, FMA, F16C and AVX-VNNI.
+pub(super) struct EightTokens;
 
 // SAFETY (of the blocks below): this type is used only where its instruction sets are enabled; what may be read or
 // written at a pointer is the caller's promise.
-impl<const VNNI: bool> Beside for EightTokens<VNNI> {
+impl Beside for EightTokens {
     type Sums = __m256i;
     type Floats = __m256;
     type Codes = __m256i;
     type Quad = __m256i;
 
     const TOKENS: usize = 8;
-    const OFFSET: u8 = if VNNI { 128 } else { 0 };
+    const OFFSET: u8 = 128;
 
     #[inline(always)]
     unsafe fn panel<const GROUPS: usize, const MINIMA: bool, const ANCHORED: bool>(
@@ -59,14 +59,7 @@ impl<const VNNI: bool> Beside for EightTokens<VNNI> {
     #[inline(always)]
     fn dot(sums: __m256i, x: __m256i, w: __m256i) -> __m256i {
         // SAFETY: as above.
-        unsafe {
-            if VNNI {
-                return _mm256_dpbusd_avx_epi32(sums, w, x);
-            }
-            // |w| unsigned times x with w's sign: two products of at most 128 · 127 fit 16 bits.
-            let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
-            _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-        }
+        unsafe { _mm256_dpbusd_avx_epi32(sums, w, x) }
     }
 
     #[inline(always)]

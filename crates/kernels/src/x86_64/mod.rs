@@ -1,7 +1,7 @@
 //! Kernels written by hand for x86-64: where the compiler, given the plain source, does not find the way.
 
-mod lanes;
 mod beside;
+mod lanes;
 mod thirty_two;
 
 pub(crate) mod peak;

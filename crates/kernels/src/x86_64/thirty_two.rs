@@ -19,6 +19,8 @@ impl<const VNNI: bool> ThirtyTwo for Bytes<VNNI> {
     type Sums = __m256i;
     type Floats = EightOfAvx2;
 
+    const ANY_UNSIGNED: bool = VNNI;
+
     #[inline(always)]
     fn splat(byte: u8) -> Self {
         // SAFETY: as above.
@@ -144,6 +146,51 @@ impl<const VNNI: bool> ThirtyTwo for Bytes<VNNI> {
     }
 
     #[inline(always)]
+    fn turned([a, b, c, d, e, f, g, h]: [Self; 8]) -> [Self; 8] {
+        let (first, last) = (quads_of_four([a.0, b.0, c.0, d.0]), quads_of_four([e.0, f.0, g.0, h.0]));
+        let mut turned = [Self::splat(0); 8];
+        for i in 0..4 {
+            // SAFETY: as above.
+            unsafe {
+                turned[i] = Self(_mm256_permute2x128_si256::<0x20>(first[i], last[i]));
+                turned[i + 4] = Self(_mm256_permute2x128_si256::<0x31>(first[i], last[i]));
+            }
+        }
+        turned
+    }
+
+    #[inline(always)]
+    fn starts(sixteen: &[i32; 16], half: usize, raised: Option<u32>) -> __m256i {
+        // SAFETY: as above; the load reads half of sixteen.
+        unsafe {
+            match raised {
+                Some(bits) => {
+                    let starts = _mm256_loadu_si256(sixteen.as_chunks::<8>().0[half].as_ptr().cast());
+                    _mm256_sll_epi32(starts, _mm_cvtsi32_si128(bits as i32))
+                }
+                None => _mm256_setzero_si256(),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add_products(self, x: *const i8, signed: bool, sums: __m256i) -> __m256i {
+        // SAFETY: as above.
+        unsafe {
+            if VNNI && !signed {
+                return _mm256_dpbusd_avx_epi32(sums, self.0, _mm256_loadu_si256(x.cast()));
+            }
+            _mm256_add_epi32(sums, self.products(x, signed))
+        }
+    }
+
+    #[inline(always)]
+    fn sums_plus(a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: as above.
+        unsafe { _mm256_add_epi32(a, b) }
+    }
+
+    #[inline(always)]
     fn sums_of_32(products: [__m256i; 8]) -> __m256i {
         let [a, b, c, d, e, f, g, h] = products;
         let (first, second) = (quarters([a, b, c, d]), quarters([e, f, g, h]));
@@ -183,6 +230,22 @@ impl<const VNNI: bool> ThirtyTwo for Bytes<VNNI> {
     fn prefetch(at: *const u8) {
         // SAFETY: a prefetch reads nothing, wherever it points; any x86-64 has it.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+    }
+}
+
+/// Of each half of four registers the first four bytes, then the next four of each, and so on.
+#[inline(always)]
+fn quads_of_four([a, b, c, d]: [__m256i; 4]) -> [__m256i; 4] {
+    // SAFETY: as above.
+    unsafe {
+        let (low, high) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+        let (more_low, more_high) = (_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
+        [
+            _mm256_unpacklo_epi64(low, more_low),
+            _mm256_unpackhi_epi64(low, more_low),
+            _mm256_unpacklo_epi64(high, more_high),
+            _mm256_unpackhi_epi64(high, more_high),
+        ]
     }
 }
 
@@ -269,6 +332,18 @@ impl Eight for EightOfAvx2 {
             let least =
                 _mm256_sllv_epi32(_mm256_set1_epi32(0x20_0000), _mm256_min_epi32(bits, _mm256_set1_epi32(1)));
             Self(_mm256_castsi256_ps(_mm256_max_epi32(normal, least)))
+        }
+    }
+
+    #[inline(always)]
+    fn even_and_odd([a, b]: [Self; 2]) -> [Self; 2] {
+        // SAFETY: as above.
+        unsafe {
+            // In words of two: the first two of each, then the last two of each.
+            let (even, odd) = (_mm256_shuffle_ps::<0x88>(a.0, b.0), _mm256_shuffle_ps::<0xdd>(a.0, b.0));
+            let (even, odd) = (_mm256_castps_pd(even), _mm256_castps_pd(odd));
+            let (even, odd) = (_mm256_permute4x64_pd::<0xd8>(even), _mm256_permute4x64_pd::<0xd8>(odd));
+            [Self(_mm256_castpd_ps(even)), Self(_mm256_castpd_ps(odd))]
         }
     }
 

@@ -12,21 +12,18 @@ use quant::{Matrix, Quant, Row};
 use super::dot::{Cut, dot_one, fold_eight, fold_sixteen};
 use super::unpack::{AHEAD, Unpack, Unpacked, prefetch, spelled};
 use crate::activations::ActivationStrip;
-use crate::tiles::FEW;
-
-/// Rows that are multiplied together.
-const ROWS: usize = 4;
+use crate::tiles::{FOUR, SEVERAL};
 
 /// For a token, the lanes of four rows: with groups of 16 columns a register each, with groups of 32 one for two rows.
-type Lanes = [__m512; ROWS];
+type Lanes = [__m512; FOUR];
 
 /// The products of rows with a few tokens, `x` [tokens, strips], as `out`, [rows, tokens]. Of more than one token the
-/// strips are turned, see [`turn`].
+/// strips are [turned](crate::activations::turn).
 ///
 /// # Safety
 /// As [`Unpack::strip`], of every strip of the rows.
 #[inline(always)]
-pub(super) unsafe fn dot_rows<U: Unpack>(
+pub(super) unsafe fn few<U: Unpack>(
     matrix: Matrix<'_>,
     rows: Range<usize>,
     x: &[ActivationStrip],
@@ -42,31 +39,11 @@ pub(super) unsafe fn dot_rows<U: Unpack>(
             }
             return;
         }
-        let (last, mut lanes) = (rows.end - 1, [[_mm512_setzero_ps(); ROWS]; FEW]);
-        for (row, out) in rows.step_by(ROWS).zip(out.chunks_mut(ROWS * tokens)) {
+        let (last, mut lanes) = (rows.end - 1, [[_mm512_setzero_ps(); FOUR]; SEVERAL]);
+        for (row, out) in rows.step_by(FOUR).zip(out.chunks_mut(FOUR * tokens)) {
             // Of fewer than four rows the last is taken again, and its answers are not.
             let four = [row, row + 1, row + 2, row + 3].map(|row| matrix.row(row.min(last)));
             dot_four::<U>(quant, four, cut, x, &mut lanes[..tokens], out);
-        }
-    }
-}
-
-/// Puts a strip in the order in which [`dot_rows`] takes several tokens: codes turned; what belongs to 16 columns with the
-/// even sixteens first, sums negative.
-#[inline(always)]
-pub(super) unsafe fn turn(x: &mut ActivationStrip) {
-    // SAFETY: the caller's promise; loads and stores take whole registers of aligned arrays.
-    unsafe {
-        let codes = x.codes.as_mut_ptr().cast::<__m512i>();
-        let turned = quads([*codes, *codes.add(1), *codes.add(2), *codes.add(3)]);
-        for (i, turned) in turned.into_iter().enumerate() {
-            *codes.add(i) = turned;
-        }
-        let sums = _mm512_permutexvar_epi32(even_first(), _mm512_load_si512(x.sums16.as_ptr().cast()));
-        _mm512_store_si512(x.sums16.as_mut_ptr().cast(), _mm512_sub_epi32(_mm512_setzero_si512(), sums));
-        for floats in [&mut x.scales16, &mut x.totals16] {
-            let turned = _mm512_permutexvar_ps(even_first(), _mm512_load_ps(floats.as_ptr()));
-            _mm512_store_ps(floats.as_mut_ptr(), turned);
         }
     }
 }
@@ -75,11 +52,11 @@ pub(super) unsafe fn turn(x: &mut ActivationStrip) {
 /// of each token.
 ///
 /// # Safety
-/// As [`dot_rows`].
+/// As [`few`].
 #[inline(always)]
 unsafe fn dot_four<U: Unpack>(
     quant: Quant,
-    rows: [Row<'_>; ROWS],
+    rows: [Row<'_>; FOUR],
     Cut { all: strips, whole, bytes }: Cut,
     x: &[ActivationStrip],
     lanes: &mut [Lanes],
@@ -89,11 +66,11 @@ unsafe fn dot_four<U: Unpack>(
     assert!(x.len() == strips * tokens);
     // SAFETY: the caller's promise.
     unsafe {
-        lanes.fill([_mm512_setzero_ps(); ROWS]);
+        lanes.fill([_mm512_setzero_ps(); FOUR]);
         for index in 0..whole {
             // What comes after the end of a row is four rows on.
             let ahead = index * bytes + AHEAD.min(len);
-            let ahead = if ahead < len { ahead } else { ahead + (ROWS - 1) * len };
+            let ahead = if ahead < len { ahead } else { ahead + (FOUR - 1) * len };
             for row in &rows {
                 prefetch(row.values.as_ptr().wrapping_add(ahead), bytes);
             }
@@ -125,7 +102,7 @@ unsafe fn dot_four<U: Unpack>(
 /// A strip of each of four rows.
 struct Four {
     /// Turned.
-    codes: [[__m512i; 4]; ROWS],
+    codes: [[__m512i; 4]; FOUR],
     /// As [`Lanes`] are.
     scales: Lanes,
     /// As [`Lanes`] are.
@@ -134,14 +111,14 @@ struct Four {
 
 impl Four {
     #[inline(always)]
-    unsafe fn new<U: Unpack>(strips: [Unpacked; ROWS]) -> Self {
+    unsafe fn new<U: Unpack>(strips: [Unpacked; FOUR]) -> Self {
         // SAFETY: the caller's promise.
         unsafe {
             let zero = _mm512_setzero_ps();
             let mut four = Self {
-                codes: [[_mm512_setzero_si512(); 4]; ROWS],
-                scales: [zero; ROWS],
-                minima: [zero; ROWS],
+                codes: [[_mm512_setzero_si512(); 4]; FOUR],
+                scales: [zero; FOUR],
+                minima: [zero; FOUR],
             };
             for (codes, strip) in four.codes.iter_mut().zip(&strips) {
                 *codes = quads(strip.codes);
@@ -183,7 +160,7 @@ impl Four {
 
     /// The sums of the products of each group's codes.
     #[inline(always)]
-    unsafe fn dots<U: Unpack>(&self, x: &ActivationStrip) -> [__m512i; ROWS] {
+    unsafe fn dots<U: Unpack>(&self, x: &ActivationStrip) -> [__m512i; FOUR] {
         // SAFETY: the caller's promise; the loads read whole arrays.
         unsafe {
             let start = match U::OFFSET {
@@ -193,7 +170,7 @@ impl Four {
                 }
                 None => _mm512_setzero_si512(),
             };
-            let mut dots = [start; ROWS];
+            let mut dots = [start; FOUR];
             for i in 0..4 {
                 let x = _mm512_load_si512(x.codes.as_ptr().add(64 * i).cast());
                 for (dots, codes) in dots.iter_mut().zip(&self.codes) {
@@ -216,7 +193,7 @@ impl Four {
 /// Registers that [`Lanes`] use.
 #[inline(always)]
 const fn registers<U: Unpack>() -> usize {
-    if U::SIXTEEN { ROWS } else { ROWS / 2 }
+    if U::SIXTEEN { FOUR } else { FOUR / 2 }
 }
 
 /// The scales of a strip, as [`Lanes`] are.

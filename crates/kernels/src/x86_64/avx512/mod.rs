@@ -90,7 +90,7 @@ pub(crate) use quantize::quantize;
 
 use beside::Sixteen;
 use dot::dot;
-use few::dot_rows;
+use few::few;
 use spell::spell;
 
 /// See [`crate::Kernels::dot_codes`].
@@ -102,23 +102,18 @@ pub(crate) fn dot_codes(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f3
 
 /// Products with many tokens.
 pub(crate) const TILES: Tiles =
-    Tiles { offset: Sixteen::OFFSET, turn: Some(turn), few, spell: spell_rows, multiply: multiply_tiles };
+    Tiles { few: 24, offset: Sixteen::OFFSET, spell: spell_rows, multiply: multiply_tiles };
 
+/// See [`crate::tiles::ByRows`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
-fn few(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut [f32]) {
+pub(crate) fn dot_rows(matrix: Matrix<'_>, rows: Range<usize>, x: &[ActivationStrip], out: &mut [f32]) {
     // SAFETY: this function has the instruction set; its caller checked that the rows have these strips.
-    unsafe { with_unpack!(matrix.quant(), dot_rows(matrix, rows, x, out)) }
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
-fn turn(x: &mut ActivationStrip) {
-    // SAFETY: this function has the instruction set.
-    unsafe { few::turn(x) };
+    unsafe { with_unpack!(matrix.quant(), few(matrix, rows, x, out)) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
 fn spell_rows(quant: Quant, rows: &[Row<'_>], order: Order, out: Twelve<'_>) -> bool {
-    // SAFETY: as in `few`.
+    // SAFETY: as in `dot_rows`.
     unsafe { with_unpack!(quant, spell(quant, rows, order, out)) }
 }
 

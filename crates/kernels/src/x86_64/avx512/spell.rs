@@ -7,23 +7,18 @@ use quant::{Quant, Row};
 use super::beside::Sixteen;
 use super::unpack::{Unpack, Unpacked, prefetch_next, spelled, whole_strips};
 use crate::beside::Beside;
-use crate::tiles::{ANCHOR, LEAST_ANCHORED, MOST_ANCHORED, Order, ROWS, TILES, Twelve};
+use crate::tiles::{ANCHOR, LEAST_ANCHORED, MOST_ANCHORED, Order, ROWS, RowGroup, RowTile, TILES, Twelve};
 
-/// Rows that are laid out together.
+/// Rows whose groups are written together.
 const FOUR: usize = 4;
 
-/// Spells up to twelve rows; whether all scales may be anchored. Strip by strip, so that tiles are written while they
-/// lie in the first-level cache, and four rows at a time, so that they are written in whole lines.
+/// Spells up to twelve rows, [`Beside::OFFSET`] added to their codes; whether all scales may be anchored. Strip by strip, so that tiles
+/// are written while they lie in the first-level cache.
 ///
 /// # Safety
 /// As [`Unpack::strip`], of every strip of every row.
 #[inline(always)]
-pub(super) unsafe fn spell<U: Unpack>(
-    quant: Quant,
-    rows: &[Row<'_>],
-    order: Order,
-    mut out: Twelve<'_>,
-) -> bool {
+pub(super) unsafe fn spell<U: Unpack>(quant: Quant, rows: &[Row<'_>], order: Order, out: Twelve<'_>) -> bool {
     let groups = if U::SIXTEEN { 16 } else { 8 };
     assert!(order.groups == groups && rows.len() <= ROWS);
     assert!(out.tiles.len() == order.tiles() && out.groups.len() == order.all_groups());
@@ -31,10 +26,10 @@ pub(super) unsafe fn spell<U: Unpack>(
     let per_strip = rows.first().map_or(0, |row| row.values.len() / order.strips);
     let mut anchored = (1 << groups) - 1;
     // Of fewer than four rows, what is there from before goes where nobody looks.
-    let mut fields = [Fields::ZERO; FOUR];
+    let mut belonging = [Groups::ZERO; FOUR];
     for index in 0..order.strips {
         for (which, rows) in rows.chunks(FOUR).enumerate() {
-            for (fields, row) in fields.iter_mut().zip(rows) {
+            for (r, row) in rows.iter().enumerate() {
                 prefetch_next(
                     row.values.as_ptr().wrapping_add(ROWS * row.values.len() + index * per_strip),
                     per_strip,
@@ -47,38 +42,32 @@ pub(super) unsafe fn spell<U: Unpack>(
                         spelled::<U>(quant, *row, index)
                     };
                     anchored &= may_anchor(strip.scales);
-                    fields.take::<U>(&strip);
+                    belonging[r].take::<U>(&strip);
+                    write_codes::<U>(strip.codes, which * FOUR + r, order, index, out.tiles);
                 }
             }
             // SAFETY: the caller's promise; there are three times four rows.
-            unsafe { lay_out::<U>(&fields, which * FOUR, order, index, &mut out) };
+            unsafe { write_groups::<U>(&belonging, which * FOUR, order, index, out.groups) };
         }
     }
     anchored == (1 << groups) - 1
 }
 
-/// What the tiles have of a strip of one row.
+/// What belongs to the groups of a strip of one row.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Fields {
-    codes: [[u8; 16]; TILES],
+struct Groups {
     scales: [f32; 16],
     minima: [f32; 16],
 }
 
-impl Fields {
-    const ZERO: Self = Self { codes: [[0; 16]; TILES], scales: [0.0; 16], minima: [0.0; 16] };
+impl Groups {
+    const ZERO: Self = Self { scales: [0.0; 16], minima: [0.0; 16] };
 
     #[inline(always)]
     unsafe fn take<U: Unpack>(&mut self, strip: &Unpacked) {
         // SAFETY: the caller's promise; the stores fill whole arrays.
         unsafe {
-            let more =
-                _mm512_set1_epi8(Sixteen::OFFSET.wrapping_sub(U::OFFSET.map_or(0, |log2| 1 << log2)) as i8);
-            for (i, codes) in strip.codes.into_iter().enumerate() {
-                let codes = _mm512_add_epi8(codes, more);
-                _mm512_store_si512(self.codes.as_mut_ptr().add(4 * i).cast(), codes);
-            }
             _mm512_store_ps(self.scales.as_mut_ptr(), strip.scales);
             if U::MINIMA {
                 _mm512_store_ps(self.minima.as_mut_ptr(), strip.minima);
@@ -87,40 +76,61 @@ impl Fields {
     }
 }
 
-/// Writes strip `index` of four rows to their tiles, from row `place` on, which is a multiple of four.
+/// Writes the codes of strip `index` of row `place` to its tiles.
+///
+/// # Safety
+/// The CPU has the instruction set of this folder.
+#[inline(always)]
+unsafe fn write_codes<U: Unpack>(
+    codes: [__m512i; 4],
+    place: usize,
+    order: Order,
+    index: usize,
+    tiles: &mut [RowTile],
+) {
+    let groups = if U::SIXTEEN { 16 } else { 8 };
+    let per_group = TILES / groups;
+    assert!(order.groups == groups && place < ROWS && tiles.len() == order.tiles() && index < order.strips);
+    // SAFETY: the caller's promise; what is written are the `per_group` sixteens of row `place` of each group.
+    unsafe {
+        let more =
+            _mm512_set1_epi8(Sixteen::OFFSET.wrapping_sub(U::OFFSET.map_or(0, |log2| 1 << log2)) as i8);
+        let first = tiles.as_mut_ptr().cast::<__m128i>().add(place * per_group);
+        let of_group = |g: usize| first.add(order.place(g, index) * per_group * ROWS);
+        for (i, codes) in codes.into_iter().enumerate() {
+            let codes = _mm512_add_epi8(codes, more);
+            if U::SIXTEEN {
+                _mm_store_si128(of_group(4 * i), _mm512_castsi512_si128(codes));
+                _mm_store_si128(of_group(4 * i + 1), _mm512_extracti32x4_epi32::<1>(codes));
+                _mm_store_si128(of_group(4 * i + 2), _mm512_extracti32x4_epi32::<2>(codes));
+                _mm_store_si128(of_group(4 * i + 3), _mm512_extracti32x4_epi32::<3>(codes));
+            } else {
+                _mm256_store_si256(of_group(2 * i).cast(), _mm512_castsi512_si256(codes));
+                _mm256_store_si256(of_group(2 * i + 1).cast(), _mm512_extracti64x4_epi64::<1>(codes));
+            }
+        }
+    }
+}
+
+/// Writes what belongs to the groups of strip `index` of four rows, from row `place` on, which is a multiple of four.
 ///
 /// # Safety
 /// The CPU has the instruction set of this folder, and `place` leaves room for four rows.
 #[inline(always)]
-unsafe fn lay_out<U: Unpack>(
-    fields: &[Fields; FOUR],
+unsafe fn write_groups<U: Unpack>(
+    rows: &[Groups; FOUR],
     place: usize,
     order: Order,
     index: usize,
-    out: &mut Twelve<'_>,
+    out: &mut [RowGroup],
 ) {
     let groups = if U::SIXTEEN { 16 } else { 8 };
-    let per_group = TILES / groups;
-    let end = order.place(groups - 1, index) + 1;
-    assert!(
-        order.groups == groups
-            && end <= out.groups.len()
-            && end * per_group <= out.tiles.len()
-            && place + FOUR <= ROWS
-    );
-    // SAFETY: the places lie within both by the assertion, lines are aligned as tiles are.
+    assert!(order.groups == groups && order.place(groups - 1, index) < out.len() && place + FOUR <= ROWS);
+    // SAFETY: the places lie within `out` by the assertion, and four floats from a multiple of four on are aligned.
     unsafe {
-        let (tiles, out) = (out.tiles.as_mut_ptr(), out.groups.as_mut_ptr());
-        for quarter in 0..TILES / FOUR {
-            let codes = turn_tiles(fields.each_ref().map(|row| row.codes.as_ptr().add(FOUR * quarter)));
-            for (t, codes) in codes.into_iter().enumerate() {
-                let (g, t) = ((FOUR * quarter + t) / per_group, (FOUR * quarter + t) % per_group);
-                let tile = tiles.add(order.place(g, index) * per_group + t);
-                _mm512_store_si512((*tile).0.as_mut_ptr().add(place).cast(), codes);
-            }
-        }
-        let scales = turn(fields.each_ref().map(|row| row.scales.as_ptr()));
-        let minima = turn(fields.each_ref().map(|row| row.minima.as_ptr()));
+        let out = out.as_mut_ptr();
+        let scales = turn(rows.each_ref().map(|row| row.scales.as_ptr()));
+        let minima = turn(rows.each_ref().map(|row| row.minima.as_ptr()));
         for i in 0..FOUR {
             let anchors = fours(_mm512_mul_ps(scales[i], _mm512_set1_ps(-ANCHOR)));
             let (scales, minima) = (fours(scales[i]), fours(minima[i]));
@@ -133,27 +143,6 @@ unsafe fn lay_out<U: Unpack>(
                 }
             }
         }
-    }
-}
-
-/// Four times 16 codes of each of four rows: the first of each row, then the second, and so on.
-///
-/// # Safety
-/// The CPU has the instruction set of this folder; 64 aligned bytes may be read at each place.
-#[inline(always)]
-unsafe fn turn_tiles(rows: [*const [u8; 16]; FOUR]) -> [__m512i; FOUR] {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let (a, b) = (_mm512_load_si512(rows[0].cast()), _mm512_load_si512(rows[1].cast()));
-        let (c, d) = (_mm512_load_si512(rows[2].cast()), _mm512_load_si512(rows[3].cast()));
-        let (ab, cd) = (_mm512_shuffle_i32x4::<0x44>(a, b), _mm512_shuffle_i32x4::<0x44>(c, d));
-        let (ab_high, cd_high) = (_mm512_shuffle_i32x4::<0xee>(a, b), _mm512_shuffle_i32x4::<0xee>(c, d));
-        [
-            _mm512_shuffle_i32x4::<0x88>(ab, cd),
-            _mm512_shuffle_i32x4::<0xdd>(ab, cd),
-            _mm512_shuffle_i32x4::<0x88>(ab_high, cd_high),
-            _mm512_shuffle_i32x4::<0xdd>(ab_high, cd_high),
-        ]
     }
 }
 
