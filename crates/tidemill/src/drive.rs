@@ -14,6 +14,8 @@ use crate::{IoMode, Options, machine};
 
 /// Models with fewer bytes of experts than this are read in no time, and tell nothing about a drive.
 const PROBE_MIN: u64 = 256 << 20;
+/// Reads of theirs in flight: more would be threads that wait, each with its memory.
+const SMALL_DEPTH: usize = 2;
 /// So many records stand for all.
 const SAMPLE: usize = 512;
 /// A probe may use this much of the pool's memory, which is empty as yet.
@@ -34,7 +36,9 @@ pub(crate) fn decide(manifest: &Manifest, options: &Options, plan: &MemoryPlan) 
     let resident = plan.pool >= manifest.expert_bytes();
     if manifest.expert_bytes() < PROBE_MIN || (io.is_none() && (fits || resident)) {
         let usual = Setting::usual(io.unwrap_or(if fits { Io::Buffered } else { Io::Direct }));
-        let setting = Setting { way: options.io_way.unwrap_or(usual.way), ..usual };
+        let small = manifest.expert_bytes() < PROBE_MIN;
+        let depth = if small { usual.depth.min(SMALL_DEPTH) } else { usual.depth };
+        let setting = Setting { way: options.io_way.unwrap_or(usual.way), depth, ..usual };
         let answer = Answer { setting, bytes_per_second: None, note: None };
         return Ok(Decided { answer, probed_before: None });
     }

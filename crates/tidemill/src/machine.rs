@@ -106,6 +106,12 @@ pub fn resident() -> Option<u64> {
     field("/proc/self/status", "VmRSS:").map(|kib| kib * 1024)
 }
 
+/// Those of them that are in no file, to the page: of code and constants more or fewer are resident from run to run, as the
+/// system reads around what is touched. All of them where the system does not tell.
+pub fn resident_of_no_file() -> Option<u64> {
+    field("/proc/self/smaps_rollup", "Anonymous:").map(|kib| kib * 1024).or_else(resident)
+}
+
 /// The most bytes of memory that were resident at once.
 pub fn peak_resident() -> Option<u64> {
     field("/proc/self/status", "VmHWM:").map(|kib| kib * 1024)

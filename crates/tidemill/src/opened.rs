@@ -125,7 +125,7 @@ impl Demand {
             precision: options.kv,
             sequences: options.sequences.max(1),
             lookahead: options.lookahead != Lookahead::Off,
-            process: machine::resident().unwrap_or(0) + options.beside,
+            process: machine::resident_of_no_file().unwrap_or(0) + options.beside,
         })
     }
 }
