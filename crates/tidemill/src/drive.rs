@@ -34,9 +34,9 @@ pub(crate) fn decide(manifest: &Manifest, options: &Options, plan: &MemoryPlan) 
     let left = machine::memory_limit().unwrap_or(plan.budget).saturating_sub(plan.total());
     let fits = Files::open(&manifest.files, Io::Buffered)?.total_bytes() <= left;
     let resident = plan.pool >= manifest.expert_bytes();
-    if manifest.expert_bytes() < PROBE_MIN || (io.is_none() && (fits || resident)) {
+    let small = manifest.expert_bytes() < PROBE_MIN;
+    if small || (io.is_none() && (fits || resident)) {
         let usual = Setting::usual(io.unwrap_or(if fits { Io::Buffered } else { Io::Direct }));
-        let small = manifest.expert_bytes() < PROBE_MIN;
         let depth = if small { usual.depth.min(SMALL_DEPTH) } else { usual.depth };
         let setting = Setting { way: options.io_way.unwrap_or(usual.way), depth, ..usual };
         let answer = Answer { setting, bytes_per_second: None, note: None };

@@ -74,7 +74,7 @@ pub struct MemoryPlan {
 }
 
 /// What comes beside what is counted: code and constants, of which the system holds more or fewer as it reads around what is
-/// touched, the reader threads, the allocator. Measured at 4.0 to 4.7 MiB on the demo model.
+/// touched, the reader threads, the allocator. Measured at 3.9 to 4.8 MiB on the demo model.
 const SLACK: u64 = 39 << 17;
 
 /// The fewest rows of a pass. With fewer, weights would be read from memory too often for too little.

@@ -167,11 +167,14 @@ unsafe fn spelled<V: ThirtyTwo, U: Unpack>(
         spell(quant, row, index, &mut strip);
         let raise = V::splat(if let Codes::Raised(bits) = U::CODES { 1 << bits } else { 0 });
         let codes = strip.codes.as_ptr().cast::<u8>();
-        let two =
-            |i: usize| [V::load(codes.add(64 * i)).plus(raise), V::load(codes.add(64 * i + 32)).plus(raise)];
+        let mut unpacked = [[raise; 2]; 4];
+        for (i, two) in unpacked.iter_mut().enumerate() {
+            two[0] = V::load(codes.add(64 * i)).plus(raise);
+            two[1] = V::load(codes.add(64 * i + 32)).plus(raise);
+        }
         let (scales, minima) = (strip.scales.as_ptr(), strip.minima.as_ptr());
         Unpacked {
-            codes: [two(0), two(1), two(2), two(3)],
+            codes: unpacked,
             factors: Factors {
                 scales: [V::Floats::load(scales), V::Floats::load(scales.add(8))],
                 minima: [V::Floats::load(minima), V::Floats::load(minima.add(8))],

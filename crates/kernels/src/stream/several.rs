@@ -73,7 +73,13 @@ unsafe fn dot_four<V: ThirtyTwo, U: Unpack>(
             add_products::<V, U>(&four, &x[index..], strips, lanes);
         }
         for index in whole..strips {
-            let four = rows.map(|row| Turned::new::<U>(spelled::<V, U>(quant, row, index, spell)));
+            // Spelled out: a closure would be compiled without the instruction set.
+            let four = [
+                Turned::new::<U>(spelled::<V, U>(quant, rows[0], index, spell)),
+                Turned::new::<U>(spelled::<V, U>(quant, rows[1], index, spell)),
+                Turned::new::<U>(spelled::<V, U>(quant, rows[2], index, spell)),
+                Turned::new::<U>(spelled::<V, U>(quant, rows[3], index, spell)),
+            ];
             add_products::<V, U>(&four, &x[index..], strips, lanes);
         }
     }
