@@ -65,6 +65,9 @@ pub struct Engine {
 /// prompt with what opens the answer, some ten tokens that the next prompt may spell otherwise.
 const MARK_BEFORE: usize = 16;
 
+/// Bytes of the budget that a pass is to find free. For less, code and constants are given back.
+const ROOM_OF_PASS: u64 = 1 << 20;
+
 impl Engine {
     /// Opens the model at `path` and loads what stays resident.
     pub fn open(path: &std::path::Path, options: &Options) -> Result<Self> {
@@ -352,6 +355,7 @@ impl Engine {
     /// On an error (a failed read, a cancellation) every sequence is as before, and stepping again goes on.
     pub fn step(&mut self) -> Result<(Vec<Event>, StepReport)> {
         let (start, before) = (Instant::now(), self.pool.stats());
+        release_code_near(self.plan.budget);
         let drive_before = machine::bytes_read_from_drives();
         let shares = self.shares();
         let prompt = shares.iter().find(|share| !share.decoding).and_then(|share| {
@@ -460,6 +464,7 @@ impl Engine {
         let mut kv =
             KvCache::new(self.spec(), self.decoder.backend().as_ref(), self.plan.precision, tokens.len())?;
         for chunk in tokens.chunks(chunk) {
+            release_code_near(self.plan.budget);
             let start = kv.len();
             let prompt = prompt(start);
             let mut entries = [Entry { kv: &mut kv, tokens: chunk, prompt, logits: Logits::All }];
@@ -510,6 +515,14 @@ impl Engine {
     /// Clears a cancellation, so that steps run again.
     pub fn clear_cancel(&self) {
         self.cancel.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Gives back code and constants when `budget` is nearly reached. The system holds more or fewer of them from run to run and
+/// from machine to machine, and none goes by itself before the whole system runs short.
+fn release_code_near(budget: u64) {
+    if machine::resident().is_some_and(|resident| resident + ROOM_OF_PASS > budget) {
+        base::release_code_pages();
     }
 }
 
