@@ -24,7 +24,7 @@ pub use cpu::{
     Cpu, compressed_scratch_bytes, grouped_scratch_bytes, index_scratch_bytes, latent_scratch_bytes,
 };
 pub use delta::{Before, DeltaQuery, DeltaState, Opening, delta_scratch_bytes};
-pub use kernels::{Activations, Isa, Kernels, codes_scratch_bytes};
+pub use kernels::{Activations, Isa, Kernels, codes_scratch_bytes, floats_scratch_bytes};
 pub use routing::{Routing, Use};
 pub use tensor::{Buffer, Heads, KvRows, Precision, Rotation, Tensor, Weight};
 

@@ -1,30 +1,42 @@
-//! Products in f32: each weight row is dequantized once, into a buffer that stays in the cache, and multiplied with
-//! all tokens.
+//! Products in f32: parts of weight rows are dequantized into a buffer that stays in the cache, and multiplied with as
+//! many tokens as their sums leave room for beside them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use quant::Matrix;
 
 use crate::Kernels;
+use crate::float_tile::{PART, Part, Sum};
+use crate::lanes::LANES;
 use crate::product::{Columns, Compute, Job, Weights, grown};
 
-/// Floats of dequantized rows that one thread works on: 256 KiB, within the second-level cache with room to spare.
-const BUFFER: usize = 64 << 10;
+/// Rows dequantized together at most, for a single token, for a few, and for more: each load of a token serves all of
+/// them. With a single one no row is used twice, and they should not leave the first-level cache.
+const ROWS: [usize; 3] = [6, 12, 48];
 
-/// The same for a single token, with which no row is used twice: it should not leave the first-level cache.
-const BUFFER_FOR_ONE: usize = 4 << 10;
+/// What is a few.
+const FEW: usize = 8;
 
-/// Rows dequantized together at most: each load of the tokens serves all of them.
-const GROUP: usize = 16;
+/// Tokens whose products with these rows are held at once.
+const TOKENS: usize = 48;
 
-/// Tokens whose products with a group of rows are held at once.
-const TILE: usize = 24;
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
+
+/// Bytes that products in f32 of up to `tokens` tokens keep from one to the next, but for tokens that lie apart.
+pub fn floats_scratch_bytes(tokens: usize, threads: usize) -> usize {
+    let (rows, held) = (most_rows(tokens), tokens.min(TOKENS));
+    let floats = threads * ((rows + held) * PART + rows * held * LANES);
+    floats * size_of::<f32>() + 2 * LINE
+}
 
 /// What products in f32 need of memory.
 #[derive(Default)]
 pub(crate) struct FloatsScratch {
-    /// For each thread, dequantized rows.
-    rows: Vec<f32>,
+    /// For each thread, parts of dequantized rows and of tokens.
+    parts: Vec<f32>,
+    /// For each thread, the sums of a group of rows, 32 lanes each.
+    sums: Vec<f32>,
     /// Tokens that lay apart.
     gathered: Vec<f32>,
 }
@@ -33,17 +45,22 @@ pub(crate) struct FloatsScratch {
 pub(crate) fn product(
     compute: &Compute<'_>,
     Job { weights, x, out }: &Job<'_>,
-    FloatsScratch { rows: buffers, gathered }: &mut FloatsScratch,
+    FloatsScratch { parts, sums, gathered }: &mut FloatsScratch,
 ) {
     let (weights, x) = (*weights, x.together(gathered));
     let (rows, cols) = (weights.w.rows(), weights.w.cols());
     let lanes = weights.lanes(compute, x.len());
-    let group = group_rows(x.len() / cols, cols, weights.matrices(), rows.div_ceil(lanes));
-    let buffer_len = group * cols * weights.matrices();
-    let buffers = grown(buffers, lanes * buffer_len, 0.0);
+    let tokens = x.len() / cols;
+    // So few that every lane gets some.
+    let group = most_rows(tokens).min(rows.div_ceil(lanes));
+    let held = tokens.min(TOKENS);
+    let parts = aligned(parts, lanes * (group + held) * PART);
+    let sums = aligned(sums, lanes * group * held * LANES).as_chunks_mut().0;
+    let buffers = parts.chunks_exact_mut((group + held) * PART).zip(sums.chunks_exact_mut(group * held));
+    let mut buffers: Vec<_> = buffers.map(|(parts, sums)| Buffers { parts, sums }).collect();
 
     let next = AtomicUsize::new(0);
-    compute.threads.for_chunks(buffers, buffer_len, &|_, buffer| {
+    compute.threads.for_chunks(&mut buffers, 1, &|_, buffers| {
         loop {
             let first = next.fetch_add(group, Ordering::Relaxed);
             if first >= rows {
@@ -55,9 +72,23 @@ pub(crate) fn product(
             if at_once == Some(true) {
                 continue;
             }
-            rows_by_tokens(compute.kernels, weights, first, count, x, buffer, out);
+            rows_by_tokens(compute.kernels, weights, first, count, x, &mut buffers[0], out);
         }
     });
+}
+
+/// `len` floats of `buffer`, from where a line of the cache begins: two lines for each load would cost a third.
+fn aligned(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    let buffer = grown(buffer, len + LINE / size_of::<f32>(), 0.0);
+    let first = buffer.as_ptr().align_offset(LINE).min(LINE / size_of::<f32>());
+    &mut buffer[first..][..len]
+}
+
+/// What one thread works in.
+struct Buffers<'a> {
+    /// Of rows, then of tokens.
+    parts: &'a mut [f32],
+    sums: &'a mut [Sum],
 }
 
 /// Multiplies `count` rows from `first` on with the only token as they stream by; whether all of them could be.
@@ -84,10 +115,13 @@ fn dots_at_once(
     })
 }
 
-/// Rows of a group: as many as the buffer holds, but so that every lane gets some.
-fn group_rows(tokens: usize, cols: usize, matrices: usize, rows_per_lane: usize) -> usize {
-    let buffer = if tokens == 1 { BUFFER_FOR_ONE } else { BUFFER };
-    (buffer / (cols * matrices)).min(GROUP).min(rows_per_lane).max(1)
+/// Rows of a group at most.
+fn most_rows(tokens: usize) -> usize {
+    match tokens {
+        ..=1 => ROWS[0],
+        ..=FEW => ROWS[1],
+        _ => ROWS[2],
+    }
 }
 
 /// Multiplies `count` rows from `first` on, which the caller has claimed, with all tokens of `x`.
@@ -97,33 +131,54 @@ fn rows_by_tokens(
     first: usize,
     count: usize,
     x: &[f32],
-    buffer: &mut [f32],
+    buffers: &mut Buffers<'_>,
     out: &Columns<'_>,
 ) {
     let cols = weights.w.cols();
-    let (rows, up_rows) = buffer.split_at_mut(count * cols);
-    dequantize_rows(kernels, weights.w, first, rows);
-    if let Some(up) = weights.up {
-        dequantize_rows(kernels, up.w, first, &mut up_rows[..count * cols]);
-    }
-    for (tile, x) in x.chunks(TILE * cols).enumerate() {
+    for (tile, x) in x.chunks(TOKENS * cols).enumerate() {
         let tokens = x.len() / cols;
-        let (mut values, mut ups) = ([0.0; GROUP * TILE], [0.0; GROUP * TILE]);
+        let (mut values, mut ups) = ([0.0; ROWS[2] * TOKENS], [0.0; ROWS[2] * TOKENS]);
         let values = &mut values[..count * tokens];
         let ups = &mut ups[..count * tokens];
-        kernels.dot_block(rows, x, cols, values);
-        if weights.up.is_some() {
-            kernels.dot_block(&up_rows[..count * cols], x, cols, ups);
+        multiply(kernels, weights.w, first, x, buffers, values);
+        if let Some(up) = weights.up {
+            multiply(kernels, up.w, first, x, buffers, ups);
         }
         weights.finish(kernels, first, tokens, values, ups);
         // SAFETY: the caller has claimed these rows.
-        unsafe { out.set_block(first, tile * TILE, tokens, values) };
+        unsafe { out.set_block(first, tile * TOKENS, tokens, values) };
     }
 }
 
-/// Decodes the rows of `w` from `first` on, as many as `out` holds.
-fn dequantize_rows(kernels: &Kernels, w: Matrix<'_>, first: usize, out: &mut [f32]) {
-    for (r, out) in out.chunks_exact_mut(w.cols()).enumerate() {
-        kernels.dequantize(w.quant(), w.row(first + r), out);
+/// `out`, [rows, tokens] = the products of rows of `w` from `first` on with the tokens of `x`, but for the factor of `w`.
+fn multiply(
+    kernels: &Kernels,
+    w: Matrix<'_>,
+    first: usize,
+    x: &[f32],
+    buffers: &mut Buffers<'_>,
+    out: &mut [f32],
+) {
+    let cols = w.cols();
+    let tokens = x.len() / cols;
+    let sums = &mut buffers.sums[..out.len()];
+    sums.fill([0.0; LANES]);
+    let count = out.len() / tokens;
+    let (rows, rest) = buffers.parts.split_at_mut(count * PART);
+    let held = &mut rest[..tokens * PART];
+    for start in (0..cols).step_by(PART) {
+        let columns = PART.min(cols - start);
+        for (row, out) in rows.chunks_exact_mut(PART).enumerate() {
+            let row = w.row(first + row);
+            let part = w.quant().part(row, start..start + columns);
+            kernels.dequantize(w.quant(), part, &mut out[..columns]);
+        }
+        for (token, out) in x.chunks_exact(cols).zip(held.chunks_exact_mut(PART)) {
+            let part = &token[start..][..columns];
+            out[..columns].copy_from_slice(part);
+        }
+        let part = |values| Part { values, columns };
+        kernels.add_products(part(rows), part(held), sums);
     }
+    kernels.folded(sums, out);
 }

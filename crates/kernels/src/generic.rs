@@ -7,7 +7,7 @@
 use quant::{Quant, Row};
 
 use crate::exp::exp;
-use crate::lanes::{Lanes, dot_tile, dots, max, sum};
+use crate::lanes::{Lanes, dots, max, sum};
 
 #[inline(always)]
 pub(crate) fn dequantize(quant: Quant, row: Row<'_>, out: &mut [f32]) {
@@ -37,41 +37,6 @@ pub(crate) fn dot_rows<L: Lanes, const TILE: usize>(row: &[f32], x: &[f32], out:
     }
     for (t, out) in rest.iter_mut().enumerate() {
         *out = dot::<L>(row, token(first_of_rest + t));
-    }
-}
-
-/// `TALL` rows and `TILE` tokens at a time share their loads; `out` is [rows, tokens].
-#[inline(always)]
-pub(crate) fn dot_block<L: Lanes, const TALL: usize, const TILE: usize>(
-    rows: &[f32],
-    x: &[f32],
-    cols: usize,
-    out: &mut [f32],
-) {
-    let tokens = x.len() / cols;
-    let row = |r: usize| &rows[r * cols..][..cols];
-    let token = |t: usize| &x[t * cols..][..cols];
-    let count = rows.len() / cols;
-    let tall = count / TALL * TALL;
-    for r in (0..tall).step_by(TALL) {
-        let out = &mut out[r * tokens..][..TALL * tokens];
-        let rows: [&[f32]; TALL] = std::array::from_fn(|i| row(r + i));
-        let wide = tokens / TILE * TILE;
-        for t in (0..wide).step_by(TILE) {
-            let sums = dot_tile::<L, TALL, TILE>(rows, std::array::from_fn(|i| token(t + i)));
-            for (out, sums) in out.chunks_exact_mut(tokens).zip(sums) {
-                out[t..t + TILE].copy_from_slice(&sums);
-            }
-        }
-        for t in wide..tokens {
-            let sums = dot_tile::<L, TALL, 1>(rows, [token(t)]);
-            for (out, [sum]) in out.chunks_exact_mut(tokens).zip(sums) {
-                out[t] = sum;
-            }
-        }
-    }
-    for r in tall..count {
-        dot_rows::<L, TILE>(row(r), x, &mut out[r * tokens..][..tokens]);
     }
 }
 

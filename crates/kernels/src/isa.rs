@@ -7,6 +7,7 @@ use crate::aarch64;
 use crate::activations::{self, ActivationStrip, STRIP};
 use crate::attention::{self, Factors, Size};
 use crate::delta::{self, DeltaToken};
+use crate::float_tile::{self, Part, Sum};
 use crate::generic;
 use crate::integer;
 use crate::lanes::LANES;
@@ -60,7 +61,8 @@ struct Functions {
     dequantize: unsafe fn(Quant, Row<'_>, &mut [f32]),
     dot: unsafe fn(&[f32], &[f32]) -> f32,
     dot_rows: unsafe fn(&[f32], &[f32], &mut [f32]),
-    dot_block: unsafe fn(&[f32], &[f32], usize, &mut [f32]),
+    add_products: unsafe fn(Part<'_>, Part<'_>, &mut [Sum]),
+    folded: unsafe fn(&[Sum], &mut [f32]),
     dot_floats: unsafe fn(Quant, Row<'_>, &[f32]) -> Option<f32>,
     axpy: unsafe fn(f32, &[f32], &mut [f32]),
     add: unsafe fn(&[f32], &mut [f32]),
@@ -105,14 +107,14 @@ pub enum Product {
 
 /// Compiles [`generic`] once more, under `$attribute`, as a module with a table of its own.
 macro_rules! instantiate {
-    ($module:ident, $isa:expr, $lanes:ty, $sixteen:ty, $tall:literal, $tile:literal, $dot_floats:path, $dot_codes:path, $quantize:path, $many:expr, $peaks:expr, $(#[$attribute:meta])*) => {
+    ($module:ident, $isa:expr, $lanes:ty, $sixteen:ty, $tile:literal, $tall:literal, $wide:literal, $dot_floats:path, $dot_codes:path, $quantize:path, $many:expr, $peaks:expr, $(#[$attribute:meta])*) => {
         mod $module {
             use super::*;
 
             pub(super) static KERNELS: Kernels = Kernels {
                 isa: $isa,
                 functions: Functions {
-                    dequantize, dot, dot_rows, dot_block, axpy, add, rms_norm, silu_mul, clamped_mul, softmax, sigmoid, root_softplus, quantize,
+                    dequantize, dot, dot_rows, add_products, folded, axpy, add, rms_norm, silu_mul, clamped_mul, softmax, sigmoid, root_softplus, quantize,
                     dot_floats: $dot_floats, dot_codes: $dot_codes, many: $many, peaks: $peaks,
                     accumulate, soften, widen, scale_codes, blend, convolve, delta, fade, fade_within, soft_mul, gate_silu,
                     gate_sigmoid,
@@ -132,8 +134,12 @@ macro_rules! instantiate {
                 generic::dot_rows::<$lanes, $tile>(row, x, out);
             }
             $(#[$attribute])*
-            fn dot_block(rows: &[f32], x: &[f32], cols: usize, out: &mut [f32]) {
-                generic::dot_block::<$lanes, $tall, $tile>(rows, x, cols, out);
+            fn add_products(rows: Part<'_>, tokens: Part<'_>, sums: &mut [Sum]) {
+                float_tile::add_products::<$sixteen, $tall, $wide>(rows, tokens, sums);
+            }
+            $(#[$attribute])*
+            fn folded(sums: &[Sum], out: &mut [f32]) {
+                float_tile::folded(sums, out);
             }
             $(#[$attribute])*
             fn axpy(a: f32, x: &[f32], y: &mut [f32]) {
@@ -225,12 +231,14 @@ macro_rules! instantiate {
     };
 }
 
-// The numbers are how many rows and tokens share their loads: as many as their sums fit the registers.
+// The numbers are how many tokens share the loads of one row, and how many rows and tokens share theirs, sixteen lanes at a
+// time: as many as their sums fit the registers.
 instantiate!(
     scalar,
     Isa::Scalar,
     [f32; LANES],
     [f32; 16],
+    1,
     1,
     1,
     generic::no_dot_floats,
@@ -241,7 +249,7 @@ instantiate!(
 );
 #[cfg(target_arch = "x86_64")]
 instantiate!(
-    avx2, Isa::Avx2, x86_64::Avx2, TwoOfAvx2, 1, 3, generic::no_dot_floats, x86_64::avx2::plain::dot_codes,
+    avx2, Isa::Avx2, x86_64::Avx2, TwoOfAvx2, 3, 2, 2, generic::no_dot_floats, x86_64::avx2::plain::dot_codes,
     activations::quantize,
     Many::Rows(x86_64::avx2::plain::dot_rows),
     Some(Peaks { codes: x86_64::peak::codes_avx2, floats: x86_64::peak::floats_avx2 }),
@@ -249,7 +257,7 @@ instantiate!(
 );
 #[cfg(target_arch = "x86_64")]
 instantiate!(
-    avx_vnni, Isa::AvxVnni, x86_64::Avx2, TwoOfAvx2, 1, 3, generic::no_dot_floats, x86_64::avx2::vnni::dot_codes,
+    avx_vnni, Isa::AvxVnni, x86_64::Avx2, TwoOfAvx2, 3, 2, 2, generic::no_dot_floats, x86_64::avx2::vnni::dot_codes,
     activations::quantize,
     Many::Tiles(x86_64::avx2::vnni::dot_rows, x86_64::avx2::vnni::TILES),
     Some(Peaks { codes: x86_64::peak::codes_avx_vnni, floats: x86_64::peak::floats_avx2 }),
@@ -257,7 +265,7 @@ instantiate!(
 );
 #[cfg(target_arch = "x86_64")]
 instantiate!(
-    avx512, Isa::Avx512, x86_64::Avx512, OneOfAvx512, 4, 3, x86_64::avx512::dot_floats, x86_64::avx512::dot_codes,
+    avx512, Isa::Avx512, x86_64::Avx512, OneOfAvx512, 3, 6, 4, x86_64::avx512::dot_floats, x86_64::avx512::dot_codes,
     x86_64::avx512::quantize,
     Many::Tiles(x86_64::avx512::dot_rows, x86_64::avx512::TILES),
     Some(Peaks { codes: x86_64::peak::codes_avx512, floats: x86_64::peak::floats_avx512 }),
@@ -265,7 +273,7 @@ instantiate!(
 );
 #[cfg(target_arch = "aarch64")]
 instantiate!(
-    neon, Isa::Neon, aarch64::NeonLanes, aarch64::FourOfNeon, 1, 3, generic::no_dot_floats, aarch64::codes::dot_codes,
+    neon, Isa::Neon, aarch64::NeonLanes, aarch64::FourOfNeon, 3, 2, 2, generic::no_dot_floats, aarch64::codes::dot_codes,
     activations::quantize,
     Many::Tiles(aarch64::codes::dot_rows, aarch64::codes::TILES),
     Some(Peaks { codes: aarch64::peak::codes, floats: aarch64::peak::floats }),
@@ -341,16 +349,16 @@ impl Kernels {
         unsafe { (self.functions.dot_rows)(row, x, out) }
     }
 
-    /// `out`, [rows, tokens] = the dot product of each of `rows`, [rows, cols], with each of `x`, [tokens, cols]; the
-    /// bits of [`Kernels::dot`].
-    pub fn dot_block(&self, rows: &[f32], x: &[f32], cols: usize, out: &mut [f32]) {
-        assert!(
-            cols > 0 && rows.len().is_multiple_of(cols) && x.len().is_multiple_of(cols),
-            "rows of {cols} columns"
-        );
-        assert_eq!(out.len(), rows.len() / cols * (x.len() / cols), "out is [rows, tokens]");
+    /// See [`float_tile::add_products`].
+    pub(crate) fn add_products(&self, rows: Part<'_>, tokens: Part<'_>, sums: &mut [Sum]) {
         // SAFETY: as in `dequantize`.
-        unsafe { (self.functions.dot_block)(rows, x, cols, out) }
+        unsafe { (self.functions.add_products)(rows, tokens, sums) }
+    }
+
+    /// See [`float_tile::folded`].
+    pub(crate) fn folded(&self, sums: &[Sum], out: &mut [f32]) {
+        // SAFETY: as in `dequantize`.
+        unsafe { (self.functions.folded)(sums, out) }
     }
 
     /// The dot product of a row of weights, dequantized, with a token, without writing the row down, where this

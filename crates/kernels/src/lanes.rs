@@ -44,35 +44,20 @@ impl Lanes for [f32; LANES] {
 /// The dot product of `row` with each of `T` rows of the same length, each in the canonical order.
 #[inline(always)]
 pub(crate) fn dots<L: Lanes, const T: usize>(row: &[f32], others: [&[f32]; T]) -> [f32; T] {
-    let [sums] = dot_tile::<L, 1, T>([row], others);
-    sums
-}
-
-/// The dot product of each of `R` rows with each of `T` others of the same length, each in the canonical order.
-#[inline(always)]
-pub(crate) fn dot_tile<L: Lanes, const R: usize, const T: usize>(
-    rows: [&[f32]; R],
-    others: [&[f32]; T],
-) -> [[f32; T]; R] {
-    let len = rows[0].len();
-    let mut lanes = [[L::zero(); T]; R];
-    for i in 0..len / LANES {
-        for r in 0..R {
-            for t in 0..T {
-                lanes[r][t] = lanes[r][t].add_products(chunk(rows[r], i), chunk(others[t], i));
-            }
+    let mut lanes = [L::zero(); T];
+    for i in 0..row.len() / LANES {
+        for t in 0..T {
+            lanes[t] = lanes[t].add_products(chunk(row, i), chunk(others[t], i));
         }
     }
-    let whole = len / LANES * LANES;
-    let mut sums = [[0.0; T]; R];
-    for r in 0..R {
-        for t in 0..T {
-            let mut lanes = lanes[r][t].to_array();
-            for (lane, (a, b)) in lanes.iter_mut().zip(rows[r][whole..].iter().zip(&others[t][whole..])) {
-                *lane = a.mul_add(*b, *lane);
-            }
-            sums[r][t] = fold(lanes, |a, b| a + b);
+    let whole = row.len() / LANES * LANES;
+    let mut sums = [0.0; T];
+    for t in 0..T {
+        let mut lanes = lanes[t].to_array();
+        for (lane, (a, b)) in lanes.iter_mut().zip(row[whole..].iter().zip(&others[t][whole..])) {
+            *lane = a.mul_add(*b, *lane);
         }
+        sums[t] = fold(lanes, |a, b| a + b);
     }
     sums
 }
@@ -113,7 +98,7 @@ fn reduce(values: &[f32], first: f32, join: impl Fn(f32, f32) -> f32 + Copy) -> 
 
 /// Joins the upper half of the lanes to the lower, until one is left.
 #[inline(always)]
-fn fold(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
+pub(crate) fn fold(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut half = LANES / 2;
     while half > 0 {
         for l in 0..half {

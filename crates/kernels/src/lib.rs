@@ -28,6 +28,8 @@ mod sixteen_x86_64;
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 
+mod float_tile;
+
 mod exp;
 mod generic;
 mod attention;
@@ -47,6 +49,7 @@ pub use activations::{ActivationStrip, Activations};
 pub use attention::{Factors, Size};
 pub use codes::codes_scratch_bytes;
 pub use delta::DeltaToken;
+pub use floats::floats_scratch_bytes;
 pub use isa::{Isa, Kernels, Product};
 pub use matmul::{Assignment, MatmulScratch, Unit, matmul, unit, units};
 pub use product::{Compute, Join};

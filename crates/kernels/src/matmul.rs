@@ -12,8 +12,8 @@ use crate::product::{Columns, Compute, Inputs, Job, Join, Up, Weights, grown};
 
 /// What the products need of memory; grows to the largest product it has seen and is kept from one to the next.
 ///
-/// [`units`] keeps tokens × (rows of gate) floats; each thread keeps 64 Ki floats, or one row of each weight matrix
-/// when that is more, or some 1.2 MiB of spelled codes; a batch in signed bytes takes two bytes for each of its floats.
+/// [`units`] keeps tokens × (rows of gate) floats; each thread keeps up to 480 KiB of floats, or some 1.2 MiB of spelled
+/// codes; a batch in signed bytes takes two bytes for each of its floats.
 #[derive(Default)]
 pub struct MatmulScratch {
     floats: FloatsScratch,

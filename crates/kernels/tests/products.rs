@@ -81,7 +81,15 @@ fn a_product_has_the_same_bits_for_any_instruction_set_threads_and_tokens() {
     let pools = [1, 3].map(|n| Threads::new(n).unwrap());
     for quant in Quant::ALL {
         let block = quant.block_len();
-        for (rows, cols) in [(1, 256), (33, 256), (70, 512), (19, 1536), (9, 256 + block), (17, 3 * block)] {
+        for (rows, cols) in [
+            (1, 256),
+            (33, 256),
+            (70, 512),
+            (19, 1536),
+            (9, 256 + block),
+            (17, 3 * block),
+            (50, 512 + 3 * block),
+        ] {
             for (w, activations) in [
                 (Weight::new(*quant, rows, cols, 0.2), Activations::F32),
                 (Weight::new(*quant, rows, cols, 0.2), Activations::Int8),

@@ -51,12 +51,11 @@ pub fn scratch_bytes(spec: &ModelSpec, pass: &PassSize) -> u64 {
     let inner = (portion.tokens * network).max(uses * most(spec, |moe| moe.inner));
     // In f32 the tokens of an expert, one after the other.
     let asked = portion.tokens * most(spec, |moe| moe.width(spec.hidden));
-    let row = 2 * widest_row(spec); // of gate and of up
-    let spelled = threads * SPELLED.min(SPELLED_ROWS * row).max(row);
-    let kept = chosen(spec, tokens, pass.context) + inner + asked + spelled;
+    let kept = chosen(spec, tokens, pass.context) + inner + asked;
     let numbers = residual + kept + widest.max().unwrap_or(0).max(head);
     let codes = backend::codes_scratch_bytes(widest_row(spec), portion.tokens, uses, threads);
-    (numbers * size_of::<f32>() + codes + threads * STACK) as u64
+    let floats = backend::floats_scratch_bytes(portion.tokens, threads);
+    (numbers * size_of::<f32>() + codes + floats + threads * STACK) as u64
 }
 
 /// What tokens chose to attend to stays until the next indexer has them choose anew.
@@ -68,10 +67,7 @@ fn chosen(spec: &ModelSpec, tokens: usize, context: usize) -> usize {
     spec.layers.iter().filter_map(of_layer).max().unwrap_or(0).min(context) * tokens
 }
 
-/// Numbers, and rows, that a thread spells out of weights together at most, and bytes of its stack: as the kernels have
-/// it, and as measured.
-const SPELLED: usize = 64 << 10;
-const SPELLED_ROWS: usize = 16;
+/// Bytes of a thread's stack, as measured.
 const STACK: usize = 64 << 10;
 
 fn inner_width(ffn: &Ffn) -> usize {

@@ -2,6 +2,7 @@
 //! `quantize`.
 
 use std::fmt;
+use std::ops::Range;
 
 use base::{Error, Result};
 
@@ -234,6 +235,21 @@ impl Quant {
             (Some(values), Some(scales)) => Ok(Planes { values, scales }),
             _ => Err(err_too_large(self, rows, cols)),
         }
+    }
+
+    /// These columns of a row, which begin with a block, and end with one or with the row.
+    ///
+    /// # Panics
+    /// When they do not, and when the row has no such columns.
+    pub fn part(self, row: Row<'_>, columns: Range<usize>) -> Row<'_> {
+        let Format { block_len, block_bytes, .. } = *self.format();
+        assert!(columns.start.is_multiple_of(block_len), "{self}: a part from column {}", columns.start);
+        let first = columns.start / block_len * block_bytes;
+        // A block may be short at the end of a row, and then has a byte for each column.
+        let short = columns.end % block_len;
+        let end = columns.end / block_len * block_bytes + short;
+        let scales = self.scale_row_bytes(columns.start)..self.scale_row_bytes(columns.end);
+        Row { values: &row.values[first..end], scales: &row.scales[scales] }
     }
 
     /// Decodes one row; `out` is as long as the row has columns. The truth for every kernel.

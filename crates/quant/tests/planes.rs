@@ -152,3 +152,21 @@ fn two_matrices_that_take_turns_are_told_apart() {
     }
     assert!(std::panic::catch_unwind(|| even.row(3)).is_err());
 }
+
+#[test]
+fn a_part_of_a_row_decodes_to_those_columns() {
+    for quant in Quant::ALL {
+        let ragged = quant.plane_bytes(1, quant.block_len() + 1).is_ok();
+        let cols = 1024 + quant.block_len() + usize::from(ragged && quant.block_len() > 1) * 7;
+        let values: Vec<f32> = (0..cols).map(|i| (i as f32 * 0.37).sin()).collect();
+        let encoded = quant.quantize_matrix(1, cols, &values).expect("whole blocks, or a short one");
+        let whole = Row { values: &encoded.values, scales: &encoded.scales };
+        let mut expected = vec![0.0; cols];
+        quant.dequantize(whole, &mut expected);
+        for (first, end) in [(0, 512), (512, 1024), (512, cols), (1024, cols), (cols - cols % 512, cols)] {
+            let mut found = vec![f32::NAN; end - first];
+            quant.dequantize(quant.part(whole, first..end), &mut found);
+            assert_eq!(found, expected[first..end], "{quant}, columns {first} to {end} of {cols}");
+        }
+    }
+}
