@@ -219,8 +219,8 @@ pub(crate) fn widen<V: Sixteen>(halves: &[u16], out: &mut [f32]) {
     let (whole, tail) = halves.as_chunks::<SIXTEEN>();
     let (wide, rest) = out.as_chunks_mut::<SIXTEEN>();
     for (halves, out) in whole.iter().zip(wide) {
-        // SAFETY: `out` is an array of sixteen floats.
-        unsafe { V::of_halves(halves).store(out.as_mut_ptr()) };
+        // SAFETY: `halves` and `out` are arrays of sixteen.
+        unsafe { V::of_halves(halves.as_ptr()).store(out.as_mut_ptr()) };
     }
     for (half, out) in tail.iter().zip(rest) {
         *out = quant::float::f16_to_f32(*half);

@@ -98,6 +98,7 @@ struct Place {
 /// # Safety
 /// So many begin at this place, of [`PART`] columns, and their sums.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // Rows and tokens are counted, whatever is indexed with them.
 unsafe fn tile<V: Sixteen, const R: usize, const T: usize>(at: Place) {
     for half in [0, SIXTEEN] {
         // SAFETY: the caller's promise; `half` and the fifteen behind it are lanes of a sum, and columns of a part.

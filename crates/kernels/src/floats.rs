@@ -118,8 +118,8 @@ fn dots_at_once(
 /// Rows of a group at most.
 fn most_rows(tokens: usize) -> usize {
     match tokens {
-        ..=1 => ROWS[0],
-        ..=FEW => ROWS[1],
+        0 | 1 => ROWS[0],
+        2..=FEW => ROWS[1],
         _ => ROWS[2],
     }
 }

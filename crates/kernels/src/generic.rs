@@ -20,11 +20,6 @@ pub(crate) fn dot<L: Lanes>(a: &[f32], b: &[f32]) -> f32 {
     sum
 }
 
-/// For instruction sets without a way to multiply weights unwritten.
-pub(crate) fn no_dot_floats(_: Quant, _: Row<'_>, _: &[f32]) -> Option<f32> {
-    None
-}
-
 /// `TILE` tokens at a time share each load of `row`.
 #[inline(always)]
 pub(crate) fn dot_rows<L: Lanes, const TILE: usize>(row: &[f32], x: &[f32], out: &mut [f32]) {

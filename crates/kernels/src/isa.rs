@@ -7,6 +7,7 @@ use crate::aarch64;
 use crate::activations::{self, ActivationStrip, STRIP};
 use crate::attention::{self, Factors, Size};
 use crate::delta::{self, DeltaToken};
+use crate::float_row;
 use crate::float_tile::{self, Part, Sum};
 use crate::generic;
 use crate::integer;
@@ -107,7 +108,7 @@ pub enum Product {
 
 /// Compiles [`generic`] once more, under `$attribute`, as a module with a table of its own.
 macro_rules! instantiate {
-    ($module:ident, $isa:expr, $lanes:ty, $sixteen:ty, $tile:literal, $tall:literal, $wide:literal, $dot_floats:path, $dot_codes:path, $quantize:path, $many:expr, $peaks:expr, $(#[$attribute:meta])*) => {
+    ($module:ident, $isa:expr, $lanes:ty, $sixteen:ty, $tile:literal, $tall:literal, $wide:literal, $dot_codes:path, $quantize:path, $many:expr, $peaks:expr, $(#[$attribute:meta])*) => {
         mod $module {
             use super::*;
 
@@ -115,7 +116,7 @@ macro_rules! instantiate {
                 isa: $isa,
                 functions: Functions {
                     dequantize, dot, dot_rows, add_products, folded, axpy, add, rms_norm, silu_mul, clamped_mul, softmax, sigmoid, root_softplus, quantize,
-                    dot_floats: $dot_floats, dot_codes: $dot_codes, many: $many, peaks: $peaks,
+                    dot_floats, dot_codes: $dot_codes, many: $many, peaks: $peaks,
                     accumulate, soften, widen, scale_codes, blend, convolve, delta, fade, fade_within, soft_mul, gate_silu,
                     gate_sigmoid,
                 },
@@ -140,6 +141,11 @@ macro_rules! instantiate {
             $(#[$attribute])*
             fn folded(sums: &[Sum], out: &mut [f32]) {
                 float_tile::folded(sums, out);
+            }
+            $(#[$attribute])*
+            unsafe fn dot_floats(quant: Quant, row: Row<'_>, x: &[f32]) -> Option<f32> {
+                // SAFETY: the caller's duty.
+                unsafe { float_row::dot_floats::<$sixteen>(quant, row, x) }
             }
             $(#[$attribute])*
             fn axpy(a: f32, x: &[f32], y: &mut [f32]) {
@@ -241,7 +247,6 @@ instantiate!(
     1,
     1,
     1,
-    generic::no_dot_floats,
     integer::dot,
     activations::quantize,
     Many::OneByOne { spell: integer::spell, dot: integer::dot_spelled },
@@ -249,7 +254,7 @@ instantiate!(
 );
 #[cfg(target_arch = "x86_64")]
 instantiate!(
-    avx2, Isa::Avx2, x86_64::Avx2, TwoOfAvx2, 3, 2, 2, generic::no_dot_floats, x86_64::avx2::plain::dot_codes,
+    avx2, Isa::Avx2, x86_64::Avx2, TwoOfAvx2, 3, 2, 2, x86_64::avx2::plain::dot_codes,
     activations::quantize,
     Many::Rows(x86_64::avx2::plain::dot_rows),
     Some(Peaks { codes: x86_64::peak::codes_avx2, floats: x86_64::peak::floats_avx2 }),
@@ -257,7 +262,7 @@ instantiate!(
 );
 #[cfg(target_arch = "x86_64")]
 instantiate!(
-    avx_vnni, Isa::AvxVnni, x86_64::Avx2, TwoOfAvx2, 3, 2, 2, generic::no_dot_floats, x86_64::avx2::vnni::dot_codes,
+    avx_vnni, Isa::AvxVnni, x86_64::Avx2, TwoOfAvx2, 3, 2, 2, x86_64::avx2::vnni::dot_codes,
     activations::quantize,
     Many::Tiles(x86_64::avx2::vnni::dot_rows, x86_64::avx2::vnni::TILES),
     Some(Peaks { codes: x86_64::peak::codes_avx_vnni, floats: x86_64::peak::floats_avx2 }),
@@ -265,7 +270,7 @@ instantiate!(
 );
 #[cfg(target_arch = "x86_64")]
 instantiate!(
-    avx512, Isa::Avx512, x86_64::Avx512, OneOfAvx512, 3, 6, 4, x86_64::avx512::dot_floats, x86_64::avx512::dot_codes,
+    avx512, Isa::Avx512, x86_64::Avx512, OneOfAvx512, 3, 6, 4, x86_64::avx512::dot_codes,
     x86_64::avx512::quantize,
     Many::Tiles(x86_64::avx512::dot_rows, x86_64::avx512::TILES),
     Some(Peaks { codes: x86_64::peak::codes_avx512, floats: x86_64::peak::floats_avx512 }),
@@ -273,7 +278,7 @@ instantiate!(
 );
 #[cfg(target_arch = "aarch64")]
 instantiate!(
-    neon, Isa::Neon, aarch64::NeonLanes, aarch64::FourOfNeon, 3, 2, 2, generic::no_dot_floats, aarch64::codes::dot_codes,
+    neon, Isa::Neon, aarch64::NeonLanes, aarch64::FourOfNeon, 3, 2, 2, aarch64::codes::dot_codes,
     activations::quantize,
     Many::Tiles(aarch64::codes::dot_rows, aarch64::codes::TILES),
     Some(Peaks { codes: aarch64::peak::codes, floats: aarch64::peak::floats }),

@@ -28,6 +28,7 @@ mod sixteen_x86_64;
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 
+mod float_row;
 mod float_tile;
 
 mod exp;

@@ -4,6 +4,8 @@
 //! own lane. So the order of a sum is that of the plain loop, on every instruction set, and registers hold as many sums
 //! as there are.
 
+use quant::float;
+
 /// Floats side by side.
 pub(crate) const SIXTEEN: usize = 16;
 
@@ -26,8 +28,30 @@ pub(crate) trait Sixteen: Copy {
     /// Each lane plus a·b, fused.
     fn add_product(self, a: Self, b: Self) -> Self;
 
-    /// The floats equal to these halves.
-    fn of_halves(halves: &[u16; SIXTEEN]) -> Self;
+    /// Each lane times that of `other`.
+    fn times(self, other: Self) -> Self;
+
+    /// The floats equal to sixteen f16.
+    ///
+    /// # Safety
+    /// They may be read at `from`, wherever that is.
+    unsafe fn of_halves(from: *const u16) -> Self;
+
+    /// The floats equal to sixteen bf16.
+    ///
+    /// # Safety
+    /// As for [`of_halves`](Self::of_halves).
+    unsafe fn of_brains(from: *const u16) -> Self;
+
+    /// 2^-8 of the numbers that 32 fp8 e4m3 are, which is exact. By way of f16, where their bits have a place and the bias is
+    /// 8 larger: straight to f32 the small ones would be denormal, which costs a hundred cycles each.
+    ///
+    /// # Safety
+    /// They may be read at `from`.
+    unsafe fn of_e4m3(from: *const u8) -> [Self; 2];
+
+    /// Asks for what lies at `at` to come to the first-level cache, be it there or not.
+    fn prefetch(at: *const u8);
 }
 
 impl Sixteen for [f32; SIXTEEN] {
@@ -40,8 +64,8 @@ impl Sixteen for [f32; SIXTEEN] {
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller's duty; an array of floats has the alignment of one.
-        unsafe { from.cast::<Self>().read() }
+        // SAFETY: the caller's duty.
+        unsafe { from.cast::<Self>().read_unaligned() }
     }
 
     #[inline(always)]
@@ -59,7 +83,32 @@ impl Sixteen for [f32; SIXTEEN] {
     }
 
     #[inline(always)]
-    fn of_halves(halves: &[u16; SIXTEEN]) -> Self {
-        halves.map(quant::float::f16_to_f32)
+    fn times(mut self, other: Self) -> Self {
+        for l in 0..SIXTEEN {
+            self[l] *= other[l];
+        }
+        self
     }
+
+    #[inline(always)]
+    unsafe fn of_halves(from: *const u16) -> Self {
+        // SAFETY: the caller's duty.
+        unsafe { from.cast::<[u16; SIXTEEN]>().read_unaligned() }.map(float::f16_to_f32)
+    }
+
+    #[inline(always)]
+    unsafe fn of_brains(from: *const u16) -> Self {
+        // SAFETY: the caller's duty.
+        unsafe { from.cast::<[u16; SIXTEEN]>().read_unaligned() }.map(float::bf16_to_f32)
+    }
+
+    #[inline(always)]
+    unsafe fn of_e4m3(from: *const u8) -> [Self; 2] {
+        // SAFETY: the caller's duty.
+        let [low, high] = unsafe { from.cast::<[[u8; SIXTEEN]; 2]>().read() };
+        [low.map(|code| float::e4m3_to_f32(code) / 256.0), high.map(|code| float::e4m3_to_f32(code) / 256.0)]
+    }
+
+    #[inline(always)]
+    fn prefetch(_: *const u8) {}
 }

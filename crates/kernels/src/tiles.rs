@@ -200,6 +200,7 @@ pub(crate) enum Many {
         dot: unsafe fn(Quant, &[Strip], &[ActivationStrip]) -> f32,
     },
     /// Rows as they stream by, however many tokens there are.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // AVX2's.
     Rows(ByRows),
     /// Rows as they stream by with a few tokens, tiles with more.
     Tiles(ByRows, Tiles),

@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use crate::sixteen::{SIXTEEN, Sixteen};
+use crate::sixteen::Sixteen;
 
 /// Four registers of four.
 #[derive(Clone, Copy)]
@@ -43,15 +43,75 @@ impl Sixteen for FourOfNeon {
     }
 
     #[inline(always)]
-    fn of_halves(halves: &[u16; SIXTEEN]) -> Self {
-        let four = halves.as_chunks::<4>().0;
-        Self([widened(&four[0]), widened(&four[1]), widened(&four[2]), widened(&four[3])])
+    fn times(mut self, other: Self) -> Self {
+        for (r, four) in self.0.iter_mut().enumerate() {
+            // SAFETY: as in `splat`.
+            *four = unsafe { vmulq_f32(*four, other.0[r]) };
+        }
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn of_halves(from: *const u16) -> Self {
+        // SAFETY: as in `splat`; that the halves may be read is the caller's duty.
+        unsafe { of_two([vld1q_u16(from), vld1q_u16(from.add(8))]) }
+    }
+
+    #[inline(always)]
+    unsafe fn of_brains(from: *const u16) -> Self {
+        // SAFETY: as in `of_halves`.
+        unsafe {
+            let (low, high) = (vld1q_u16(from), vld1q_u16(from.add(8)));
+            Self([
+                vreinterpretq_f32_u32(vshll_n_u16::<16>(vget_low_u16(low))),
+                vreinterpretq_f32_u32(vshll_n_u16::<16>(vget_high_u16(low))),
+                vreinterpretq_f32_u32(vshll_n_u16::<16>(vget_low_u16(high))),
+                vreinterpretq_f32_u32(vshll_n_u16::<16>(vget_high_u16(high))),
+            ])
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn of_e4m3(from: *const u8) -> [Self; 2] {
+        // SAFETY: as in `of_halves`.
+        unsafe {
+            let (low, high) = (vld1q_u8(from), vld1q_u8(from.add(16)));
+            [
+                of_two([half_e4m3(vget_low_u8(low)), half_e4m3(vget_high_u8(low))]),
+                of_two([half_e4m3(vget_low_u8(high)), half_e4m3(vget_high_u8(high))]),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(_: *const u8) {}
+}
+
+/// The floats equal to sixteen f16.
+#[inline(always)]
+fn of_two([low, high]: [uint16x8_t; 2]) -> FourOfNeon {
+    // SAFETY: every aarch64 has NEON.
+    unsafe {
+        let (low, high) = (vreinterpretq_f16_u16(low), vreinterpretq_f16_u16(high));
+        FourOfNeon([
+            vcvt_f32_f16(vget_low_f16(low)),
+            vcvt_f32_f16(vget_high_f16(low)),
+            vcvt_f32_f16(vget_low_f16(high)),
+            vcvt_f32_f16(vget_high_f16(high)),
+        ])
     }
 }
 
-/// The floats equal to four halves.
+/// Eight fp8 e4m3 as f16, of 2^-8 of their values.
 #[inline(always)]
-fn widened(halves: &[u16; 4]) -> float32x4_t {
-    // SAFETY: every aarch64 has NEON; the load reads the four halves.
-    unsafe { vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(halves.as_ptr()))) }
+fn half_e4m3(codes: uint8x8_t) -> uint16x8_t {
+    // SAFETY: every aarch64 has NEON.
+    unsafe {
+        // Sign and magnitude, and between them a copy of the sign, which is cleared.
+        let wide = vreinterpretq_s16_u16(vshll_n_u8::<8>(codes));
+        let signed = vreinterpretq_u16_s16(vshrq_n_s16::<1>(wide));
+        let halves = vandq_u16(signed, vdupq_n_u16(0xbf80));
+        let nan = vceqq_u16(vandq_u16(halves, vdupq_n_u16(0x3f80)), vdupq_n_u16(0x3f80));
+        vbslq_u16(nan, vdupq_n_u16(0x7e00), halves)
+    }
 }

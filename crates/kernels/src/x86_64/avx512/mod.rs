@@ -25,7 +25,6 @@ mod nvfp4;
 
 mod dot;
 mod few;
-mod floats;
 
 mod quantize;
 
@@ -85,7 +84,6 @@ macro_rules! with_unpack {
     };
 }
 
-pub(crate) use floats::dot_floats;
 pub(crate) use quantize::quantize;
 
 use beside::Sixteen;
