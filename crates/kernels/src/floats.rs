@@ -77,7 +77,7 @@ pub(crate) fn product(
     });
 }
 
-/// `len` floats of `buffer`, from where a line of the cache begins: two lines for each load would cost a third.
+/// `len` floats of `buffer`, from where a line of the cache begins: two lines for each load would cost three tenths.
 fn aligned(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     let buffer = grown(buffer, len + LINE / size_of::<f32>(), 0.0);
     let first = buffer.as_ptr().align_offset(LINE).min(LINE / size_of::<f32>());

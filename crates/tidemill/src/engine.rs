@@ -6,6 +6,7 @@
 
 mod pace;
 mod prefix;
+mod room;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -25,6 +26,7 @@ use model::{Decoder, Entry, Logits, ManifestCatalogue};
 use spec::ModelSpec;
 
 use self::pace::Pace;
+use self::room::Room;
 use crate::choice::Chosen;
 use crate::drive::Decided;
 use crate::governor::Governor;
@@ -56,6 +58,7 @@ pub struct Engine {
     /// The last sequence whose token the step before took; the next one's turn comes first.
     last_served: Option<SequenceId>,
     pace: Pace,
+    room: Room,
     cancel: Arc<AtomicBool>,
     progress: Option<Progress>,
     totals: Totals,
@@ -64,9 +67,6 @@ pub struct Engine {
 /// Tokens before the end of a prompt where a recurrent state is marked, to go on from in the next one: templates end a
 /// prompt with what opens the answer, some ten tokens that the next prompt may spell otherwise.
 const MARK_BEFORE: usize = 16;
-
-/// Bytes of the budget that a pass is to find free. For less, code and constants are given back.
-const ROOM_OF_PASS: u64 = 1 << 20;
 
 impl Engine {
     /// Opens the model at `path` and loads what stays resident.
@@ -151,6 +151,7 @@ impl Engine {
             next: 0,
             last_served: None,
             pace,
+            room: Room::default(),
             cancel,
             progress: None,
             totals: Totals::default(),
@@ -355,7 +356,7 @@ impl Engine {
     /// On an error (a failed read, a cancellation) every sequence is as before, and stepping again goes on.
     pub fn step(&mut self) -> Result<(Vec<Event>, StepReport)> {
         let (start, before) = (Instant::now(), self.pool.stats());
-        release_code_near(self.plan.budget);
+        self.room.make(self.plan.budget);
         let drive_before = machine::bytes_read_from_drives();
         let shares = self.shares();
         let prompt = shares.iter().find(|share| !share.decoding).and_then(|share| {
@@ -464,7 +465,7 @@ impl Engine {
         let mut kv =
             KvCache::new(self.spec(), self.decoder.backend().as_ref(), self.plan.precision, tokens.len())?;
         for chunk in tokens.chunks(chunk) {
-            release_code_near(self.plan.budget);
+            self.room.make(self.plan.budget);
             let start = kv.len();
             let prompt = prompt(start);
             let mut entries = [Entry { kv: &mut kv, tokens: chunk, prompt, logits: Logits::All }];
@@ -515,14 +516,6 @@ impl Engine {
     /// Clears a cancellation, so that steps run again.
     pub fn clear_cancel(&self) {
         self.cancel.store(false, Ordering::Relaxed);
-    }
-}
-
-/// Gives back code and constants when `budget` is nearly reached. The system holds more or fewer of them from run to run and
-/// from machine to machine, and none goes by itself before the whole system runs short.
-fn release_code_near(budget: u64) {
-    if machine::resident().is_some_and(|resident| resident + ROOM_OF_PASS > budget) {
-        base::release_code_pages();
     }
 }
 
