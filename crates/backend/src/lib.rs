@@ -65,6 +65,9 @@ pub trait Backend: Send + Sync {
     /// Zeros, `[rows, cols]`. Memory that is never written need not be committed.
     fn tensor(&self, rows: usize, cols: usize) -> Result<Tensor>;
 
+    /// Whatever numbers, `[rows, cols]`, for somebody who writes them all.
+    fn room(&self, rows: usize, cols: usize) -> Result<Tensor>;
+
     /// These numbers, `[rows, cols]`.
     fn upload(&self, rows: usize, cols: usize, values: Vec<f32>) -> Result<Tensor>;
 

@@ -58,10 +58,10 @@ pub(crate) fn in_portions(
     if x.rows <= PORTION {
         return work(x);
     }
-    let mut out = backend.tensor(x.rows, cols)?;
+    let mut out = backend.room(x.rows, cols)?;
     for first in (0..x.rows).step_by(PORTION) {
         let rows = first..x.rows.min(first + PORTION);
-        let mut portion = backend.tensor(rows.len(), x.cols)?;
+        let mut portion = backend.room(rows.len(), x.cols)?;
         backend.copy_rows(x, rows.clone(), &mut portion, 0)?;
         let answer = work(&portion)?;
         backend.copy_rows(&answer, 0..rows.len(), &mut out, first)?;

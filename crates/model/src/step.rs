@@ -88,7 +88,7 @@ impl Step<'_, '_> {
         for index in 0..self.portions.len() {
             go_on(self.cancel)?;
             let rows = self.portions[index].rows.clone();
-            let mut portion = backend.tensor(rows.len(), x.cols)?;
+            let mut portion = backend.room(rows.len(), x.cols)?;
             backend.copy_rows(x, rows.clone(), &mut portion, 0)?;
             self.exchange(index);
             let answer = mix(&portion, self);

@@ -93,6 +93,7 @@ impl Engine {
         let backend: Arc<dyn Backend> = cpu.clone();
         // Pages that are pinned beyond what there is would be somebody else's.
         cpu.pin_weights(machine::memory_limit().is_some_and(|limit| plan.total() <= limit));
+        cpu.keep_tensors(plan.kept());
         let (total, mut done) = (manifest.trunk_bytes(), 0);
         let read = &mut |extent: Extent, bytes: &mut [u8]| {
             files.read_exact(extent, bytes)?;
@@ -116,8 +117,11 @@ impl Engine {
         if let Some(path) = &options.trace_log {
             engine.log_to(timeline(path)?);
         }
-        engine._governor =
-            Governor::start(engine.pool.bound(), plan.pool, plan.kv + plan.scratch + plan.guesses)?;
+        engine._governor = Governor::start(
+            engine.pool.bound(),
+            plan.pool,
+            plan.kv + plan.scratch + plan.kept() + plan.guesses,
+        )?;
         base::release_code_pages(); // what loads runs no more
         Ok(engine)
     }

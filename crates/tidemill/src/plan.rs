@@ -182,6 +182,12 @@ impl MemoryPlan {
         self.process + self.trunk + self.kv + self.scratch + self.pool + self.guesses
     }
 
+    /// Bytes of what a pass works in that may stay from one pass to the next: only of those that nothing else can use, since
+    /// all experts are resident.
+    pub fn kept(&self) -> u64 {
+        self.budget.saturating_sub(self.total()).min(self.scratch)
+    }
+
     fn err_too_small(&self, pool_minimum: u64) -> Error {
         let part = ByteSize;
         let needed = typed(self.minimum);

@@ -6,24 +6,22 @@ use std::ops::Range;
 use kernels::{Kernels, Threads};
 
 use super::kv_rows::widen;
-use super::memory::{host_mut, matrix, tensor};
+use super::memory::{host_mut, matrix};
 use crate::{CompressQuery, Tensor};
 
 /// Columns that are softened together, as [`Kernels::soften`] takes them.
 const LANES: usize = 16;
 
 /// See [`crate::Backend::compress`].
-pub(super) fn run((kernels, threads): (&Kernels, &Threads), query: &CompressQuery<'_>) -> Tensor {
+pub(super) fn run((kernels, threads): (&Kernels, &Threads), query: &CompressQuery<'_>, out: &mut Tensor) {
     let CompressQuery { width, ref rows, places, .. } = *query;
     let mut added = vec![0.0; places.rows * places.cols];
     for (place, out) in added.chunks_exact_mut(places.cols).enumerate() {
         kernels.dequantize_row(&matrix(places), place, out);
     }
-    let mut out = tensor(rows.len(), width, vec![0.0; rows.len() * width]);
-    threads.for_chunks(host_mut(&mut out), width, &|index, out| {
+    threads.for_chunks(host_mut(out), width, &|index, out| {
         mixture(kernels, query, &added, rows.start + index, out);
     });
-    out
 }
 
 /// One row: first of the stretch before its own, where rows overlap and there is one, then of its own.

@@ -1,16 +1,29 @@
 //! What this backend keeps behind the opaque buffers.
 
 use std::any::Any;
+use std::mem;
+use std::sync::Arc;
 
 use base::{Pinned, Result};
 use quant::{Matrix, Quant};
 
+use super::spares::Spares;
 use crate::{Buffer, Tensor, Weight};
 
 /// Numbers of a tensor, row-major.
-struct HostTensor(Vec<f32>);
+struct HostTensor {
+    values: Vec<f32>,
+    /// Where they go when it is no more.
+    spares: Arc<Spares>,
+}
 
 impl Buffer for HostTensor {}
+
+impl Drop for HostTensor {
+    fn drop(&mut self) {
+        self.spares.put(mem::take(&mut self.values));
+    }
+}
 
 /// Bytes of a weight as the file has them.
 struct HostWeight {
@@ -22,19 +35,22 @@ struct HostWeight {
 
 impl Buffer for HostWeight {}
 
-pub(super) fn tensor(rows: usize, cols: usize, values: Vec<f32>) -> Tensor {
+pub(super) fn tensor(rows: usize, cols: usize, values: Vec<f32>, spares: &Arc<Spares>) -> Tensor {
     assert_eq!(values.len(), rows * cols, "a tensor holds rows x cols numbers");
-    Tensor::new(rows, cols, Box::new(HostTensor(values)))
+    Tensor::new(rows, cols, Box::new(HostTensor { values, spares: spares.clone() }))
 }
 
 pub(super) fn host(x: &Tensor) -> &[f32] {
     let buffer: &dyn Any = x.buffer.as_ref();
-    &buffer.downcast_ref::<HostTensor>().expect("a tensor is used with the backend that made it").0
+    let host: &HostTensor = buffer.downcast_ref().expect("a tensor is used with the backend that made it");
+    &host.values
 }
 
 pub(super) fn host_mut(x: &mut Tensor) -> &mut [f32] {
     let buffer: &mut dyn Any = x.buffer.as_mut();
-    &mut buffer.downcast_mut::<HostTensor>().expect("a tensor is used with the backend that made it").0
+    let host: &mut HostTensor =
+        buffer.downcast_mut().expect("a tensor is used with the backend that made it");
+    &mut host.values
 }
 
 pub(super) fn weight(

@@ -1,5 +1,6 @@
 //! The processor: tensors are vectors, verbs are kernels over the thread pool.
 
+mod spares;
 mod memory;
 mod kv_rows;
 mod attention;
@@ -8,8 +9,8 @@ mod delta;
 mod streams;
 
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use base::{Error, ExpertId, Pinned, Result, TokenId};
 use kernels::{Activations, Assignment, Compute, Join, Kernels, MatmulScratch, Threads, Unit};
@@ -25,6 +26,7 @@ pub use attention::{
     compressed_scratch_bytes, grouped_scratch_bytes, index_scratch_bytes, latent_scratch_bytes,
 };
 use memory::{host, host_mut, matrix, tensor, vector, weight};
+use spares::Spares;
 
 /// The processor as a [`Backend`].
 pub struct Cpu {
@@ -33,6 +35,7 @@ pub struct Cpu {
     activations: Activations,
     scratch: Mutex<MatmulScratch>,
     attention: attention::Memory,
+    spares: Arc<Spares>,
     pins: AtomicBool,
     pinned_bytes: AtomicU64,
 }
@@ -55,6 +58,7 @@ impl Cpu {
             activations,
             scratch: Mutex::default(),
             attention: attention::Memory::default(),
+            spares: Arc::default(),
             pins: AtomicBool::new(false),
             pinned_bytes: AtomicU64::new(0),
         })
@@ -63,6 +67,11 @@ impl Cpu {
     /// Whether weights placed from now on are kept in memory, as far as the system allows it.
     pub fn pin_weights(&self, pin: bool) {
         self.pins.store(pin, Ordering::Relaxed);
+    }
+
+    /// Keeps up to so many bytes of tensors that are no more, for new ones: none, until this is called.
+    pub fn keep_tensors(&self, bytes: u64) {
+        self.spares.keep(bytes);
     }
 
     /// Bytes of weights that were pinned.
@@ -74,11 +83,22 @@ impl Cpu {
         Compute { kernels: self.kernels, threads: &self.threads, activations: self.activations }
     }
 
+    /// Numbers of a tensor that is no more, if some wait; otherwise zeros.
+    fn numbers(&self, rows: usize, cols: usize) -> Result<(Vec<f32>, bool)> {
+        let len = rows.checked_mul(cols).ok_or_else(|| err_size(rows, cols))?;
+        if let Some(values) = self.spares.take(len) {
+            return Ok((values, false));
+        }
+        // Asks first, for `vec!` would abort; then lets the system zero the pages when they are first touched.
+        Vec::<f32>::new().try_reserve_exact(len).map_err(|_| err_size(rows, cols))?;
+        Ok((vec![0.0; len], true))
+    }
+
     /// `x wᵀ` for `x` of `w.cols` columns.
-    fn product(&self, x: &[f32], w: Matrix<'_>) -> Vec<f32> {
-        let mut out = vec![0.0; x.len() / w.cols() * w.rows()];
-        kernels::matmul(&self.compute(), w, x, &mut out, &mut self.scratch());
-        out
+    fn product(&self, x: &[f32], w: Matrix<'_>) -> Result<Tensor> {
+        let mut out = self.room(x.len() / w.cols(), w.rows())?;
+        kernels::matmul(&self.compute(), w, x, host_mut(&mut out), &mut self.scratch());
+        Ok(out)
     }
 
     /// Of one token with all experts.
@@ -142,14 +162,19 @@ impl Backend for Cpu {
     }
 
     fn tensor(&self, rows: usize, cols: usize) -> Result<Tensor> {
-        let len = rows.checked_mul(cols).ok_or_else(|| err_size(rows, cols))?;
-        // Asks first, for `vec!` would abort; then lets the system zero the pages when they are first touched.
-        Vec::<f32>::new().try_reserve_exact(len).map_err(|_| err_size(rows, cols))?;
-        Ok(tensor(rows, cols, vec![0.0; len]))
+        let (mut values, are_zeros) = self.numbers(rows, cols)?;
+        if !are_zeros {
+            values.fill(0.0);
+        }
+        Ok(tensor(rows, cols, values, &self.spares))
+    }
+
+    fn room(&self, rows: usize, cols: usize) -> Result<Tensor> {
+        Ok(tensor(rows, cols, self.numbers(rows, cols)?.0, &self.spares))
     }
 
     fn upload(&self, rows: usize, cols: usize, values: Vec<f32>) -> Result<Tensor> {
-        Ok(tensor(rows, cols, values))
+        Ok(tensor(rows, cols, values, &self.spares))
     }
 
     fn to_host(&self, x: &Tensor, rows: Range<usize>) -> Result<Vec<f32>> {
@@ -158,7 +183,7 @@ impl Backend for Cpu {
 
     fn embed(&self, table: &Weight, tokens: &[TokenId]) -> Result<Tensor> {
         let rows = matrix(table);
-        let mut out = tensor(tokens.len(), table.cols, vec![0.0; tokens.len() * table.cols]);
+        let mut out = self.room(tokens.len(), table.cols)?;
         for (token, row) in tokens.iter().zip(host_mut(&mut out).chunks_exact_mut(table.cols)) {
             let index = *token as usize;
             if index >= table.rows {
@@ -170,7 +195,7 @@ impl Backend for Cpu {
     }
 
     fn rms_norm(&self, x: &Tensor, weight: &Weight, eps: f32) -> Result<Tensor> {
-        let mut out = tensor(x.rows, x.cols, vec![0.0; x.rows * x.cols]);
+        let mut out = self.room(x.rows, x.cols)?;
         let (values, weight) = (host(x), vector(weight));
         self.for_rows(&mut out, &|i, row| {
             self.kernels.rms_norm(&values[i * x.cols..(i + 1) * x.cols], weight, eps, row);
@@ -204,19 +229,19 @@ impl Backend for Cpu {
 
     fn matmul(&self, x: &Tensor, w: &Weight) -> Result<Tensor> {
         assert_eq!(x.cols, w.cols, "a product needs equal inner widths");
-        Ok(tensor(x.rows, w.rows, self.product(host(x), matrix(w))))
+        self.product(host(x), matrix(w))
     }
 
     fn matmul_groups(&self, x: &Tensor, w: &Weight, groups: usize) -> Result<Tensor> {
         assert_eq!(x.cols, groups * w.cols, "a product needs equal inner widths");
         let (rows, values) = (w.rows / groups, host(x));
-        let mut out = tensor(x.rows, w.rows, vec![0.0; x.rows * w.rows]);
+        let mut out = self.room(x.rows, w.rows)?;
         for group in 0..groups {
             let columns = values.chunks_exact(x.cols).flat_map(|row| &row[group * w.cols..][..w.cols]);
             let part =
-                self.product(&columns.copied().collect::<Vec<_>>(), matrix(w).band(group * rows, rows));
+                self.product(&columns.copied().collect::<Vec<_>>(), matrix(w).band(group * rows, rows))?;
             let to = host_mut(&mut out).chunks_exact_mut(w.rows);
-            for (to, part) in to.zip(part.chunks_exact(rows)) {
+            for (to, part) in to.zip(host(&part).chunks_exact(rows)) {
                 to[group * rows..][..rows].copy_from_slice(part);
             }
         }
@@ -224,10 +249,10 @@ impl Backend for Cpu {
     }
 
     fn gated(&self, x: &Tensor, matrices: [&Weight; 3], join: Gate) -> Result<Tensor> {
-        let mut out = vec![0.0; x.rows * matrices[2].rows];
+        let mut out = self.room(x.rows, matrices[2].rows)?;
         let unit = Unit { matrices: matrices.map(matrix), biases: None, join: joined(join) };
-        kernels::unit(&self.compute(), host(x), unit, &mut out, &mut self.scratch());
-        Ok(tensor(x.rows, matrices[2].rows, out))
+        kernels::unit(&self.compute(), host(x), unit, host_mut(&mut out), &mut self.scratch());
+        Ok(out)
     }
 
     fn add_bias(&self, x: &mut Tensor, bias: &Weight) -> Result<()> {
@@ -260,7 +285,7 @@ impl Backend for Cpu {
         let (rows, cols) = (sources[0].rows, sources[0].cols);
         assert!(sources.iter().all(|x| (x.rows, x.cols) == (rows, cols)), "a mixture of equal shapes");
         let (score, values) = (vector(score), sources.iter().map(|x| host(x)).collect::<Vec<_>>());
-        let mut out = tensor(rows, cols, vec![0.0; rows * cols]);
+        let mut out = self.tensor(rows, cols)?;
         self.for_rows(&mut out, &|i, row| {
             let place = i * cols..(i + 1) * cols;
             let mut normed = vec![0.0; cols];
@@ -288,7 +313,7 @@ impl Backend for Cpu {
     fn merge_streams(&self, x: &Tensor, shares: &Tensor, streams: &Streams) -> Result<Tensor> {
         let (hidden, count) = (x.cols / streams.count, streams.count);
         let (values, all) = (host(x), host(shares));
-        let mut out = tensor(x.rows, hidden, vec![0.0; x.rows * hidden]);
+        let mut out = self.tensor(x.rows, hidden)?;
         self.for_rows(&mut out, &|i, row| {
             let parts = values[i * x.cols..][..x.cols].chunks_exact(hidden);
             for (part, share) in parts.zip(&all[i * shares.cols..][..count]) {
@@ -402,7 +427,9 @@ impl Backend for Cpu {
     }
 
     fn compress(&self, query: &CompressQuery<'_>) -> Result<Tensor> {
-        Ok(compress::run((self.kernels, &self.threads), query))
+        let mut out = self.tensor(query.rows.len(), query.width)?;
+        compress::run((self.kernels, &self.threads), query, &mut out);
+        Ok(out)
     }
 
     fn compressed_attention(&self, query: &CompressedQuery<'_>, out: &mut Tensor) -> Result<()> {
@@ -518,11 +545,39 @@ mod tests {
     fn a_matrix_of_one_row_is_a_matrix_and_a_vector() {
         let cpu = Cpu::new(1).unwrap();
         let row = cpu.place(Quant::F32, 1, 3, bytes(&[1.0, 2.0, 3.0]), vec![]).unwrap();
-        let x = tensor(2, 3, vec![1.0, 1.0, 1.0, 0.0, 0.0, 2.0]);
+        let x = cpu.upload(2, 3, vec![1.0, 1.0, 1.0, 0.0, 0.0, 2.0]).unwrap();
         assert_eq!(host(&cpu.matmul(&x, &row).unwrap()), [6.0, 6.0]);
         assert_eq!(host(&cpu.embed(&row, &[0]).unwrap()), [1.0, 2.0, 3.0]);
         assert_eq!(cpu.rms_norm(&x, &row, 1e-6).unwrap().rows, 2);
         assert!(cpu.embed(&row, &[1]).is_err());
+    }
+
+    #[test]
+    fn what_a_tensor_held_before_is_seen_by_nobody() {
+        let cpu = Cpu::new(2).unwrap();
+        cpu.keep_tensors(u64::MAX);
+        let (tokens, width) = (200, 100);
+        let numbers: Vec<f32> = (0..tokens * width).map(|i| (i as f32 * 0.7).sin()).collect();
+        let square: Vec<f32> = (0..width * width).map(|i| (i as f32 * 1.3).cos()).collect();
+        let w = cpu.place(Quant::F32, width, width, bytes(&square), vec![]).unwrap();
+        let ones = cpu.place(Quant::F32, 1, width, bytes(&vec![1.0; width]), vec![]).unwrap();
+        let results = |cpu: &Cpu| {
+            let x = cpu.upload(tokens, width, numbers.clone()).unwrap();
+            let all = [
+                cpu.tensor(tokens, width),
+                cpu.rms_norm(&x, &ones, 1e-6),
+                cpu.matmul(&x, &w),
+                cpu.gated(&x, [&w, &w, &w], Gate::Silu),
+                cpu.embed(&w, &vec![7; tokens]),
+                cpu.mix(&[&x, &x], &ones, 1e-6),
+            ];
+            all.map(|out| host(&out.unwrap()).to_vec())
+        };
+        let fresh = results(&Cpu::new(2).unwrap());
+        for _ in 0..8 {
+            drop([(); 8].map(|()| cpu.upload(tokens, width, vec![f32::NAN; tokens * width])));
+            assert_eq!(results(&cpu), fresh);
+        }
     }
 
     #[test]

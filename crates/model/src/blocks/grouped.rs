@@ -38,7 +38,7 @@ impl GroupedAttention {
         backend.rotate(&mut k, heads(gqa.kv_heads), step.rotation())?;
 
         // Key and value of each head side by side, as the KV cache keeps them.
-        let mut rows = backend.tensor(x.rows, gqa.row())?;
+        let mut rows = backend.room(x.rows, gqa.row())?;
         let side = |offset| Heads { count: gqa.kv_heads, width: 2 * gqa.head, offset };
         backend.copy_heads(&k, heads(gqa.kv_heads), &mut rows, side(0), gqa.head)?;
         backend.copy_heads(&v, heads(gqa.kv_heads), &mut rows, side(gqa.head), gqa.head)?;
@@ -68,7 +68,7 @@ impl GroupedAttention {
         }
         let (count, head) = (self.gqa.heads, self.gqa.head);
         let apart = |offset| -> Result<Tensor> {
-            let mut part = backend.tensor(x.rows, count * head)?;
+            let mut part = backend.room(x.rows, count * head)?;
             let from = Heads { count, width: 2 * head, offset };
             backend.copy_heads(&joint, from, &mut part, Heads { count, width: head, offset: 0 }, head)?;
             Ok(part)

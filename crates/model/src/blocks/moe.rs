@@ -138,7 +138,7 @@ impl Moe {
             None => None,
         };
         let x = narrow.as_ref().unwrap_or(x);
-        let mut parts = backend.tensor(x.rows * routing.top_k, x.cols)?;
+        let mut parts = backend.room(x.rows * routing.top_k, x.cols)?;
         loop {
             let leases: Vec<Lease> = match x.rows <= TOGETHER_ROWS {
                 true => arrivals.all_ready()?,

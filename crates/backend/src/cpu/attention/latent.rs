@@ -129,8 +129,8 @@ mod tests {
     fn both_forms_and_both_spellings_agree_with_the_definition() {
         let (cpu, mla) = (Cpu::new(2).unwrap(), mla());
         let (cached, span) = (9, Span { rows: 1..4, start: 6 });
-        let q = crate::cpu::tensor(5, mla.heads * mla.head(), numbers(5 * mla.heads * mla.head(), 1));
-        let rows = crate::cpu::tensor(cached, mla.row(), numbers(cached * mla.row(), 2));
+        let q = cpu.upload(5, mla.heads * mla.head(), numbers(5 * mla.heads * mla.head(), 1)).unwrap();
+        let rows = cpu.upload(cached, mla.row(), numbers(cached * mla.row(), 2)).unwrap();
         let mut kv = cpu.kv_rows(cached, mla.row(), Precision::F32).unwrap();
         cpu.store_kv(&rows, 0..cached, &mut kv, 0).unwrap();
         let mut seen: Vec<Vec<f32>> = Vec::new();
