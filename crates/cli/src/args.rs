@@ -53,7 +53,7 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Look at this machine: memory, instruction sets, drive, limits
     Doctor(DoctorArgs),
-    /// Measure prefill and decode beside what this machine's drive and memory allow
+    /// Measure prefill and decode beside what this machine's drive, memory and arithmetic units allow
     Bench(BenchArgs),
     /// Write random weights in the exact shapes of a real model, to try its speed before downloading it
     Synth(SynthArgs),

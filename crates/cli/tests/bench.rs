@@ -41,7 +41,7 @@ fn each_arm_finds_the_pool_it_is_named_after() {
                 assert!(figures[key].as_f64().unwrap() > 0.0, "{arm} {phase} {key}: {found}");
             }
             assert_eq!(figures["each_tok_s"].as_array().unwrap().len(), 3);
-            assert_eq!(figures["limited_by"], "memory", "a drive is not measured on a small model");
+            assert_ne!(figures["limited_by"], "drive", "it is not measured on a small model");
         }
     }
     // 3 layers of 32 experts, of which 16 tokens in one pass use nearly all; and all fit.
@@ -71,7 +71,7 @@ fn people_get_a_table_and_prompts_may_come_from_a_text() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let table = String::from_utf8(output.stdout).unwrap();
     for row in
-        ["cold prefill", "cold decode", "rotating prefill", "repeated decode", "ceiling", "share", "memory"]
+        ["cold prefill", "cold decode", "rotating prefill", "repeated decode", "ceiling", "share", "GMAC/s"]
     {
         assert!(table.contains(row), "{row}: {table}");
     }

@@ -140,6 +140,38 @@ impl Manifest {
         let experts = self.experts.iter().flatten().map(LayerExperts::parameters).sum::<u64>();
         trunk + experts
     }
+
+    /// What multiplying a token with weights takes.
+    pub fn multiply_adds(&self) -> MultiplyAdds {
+        let of = |stored: &Stored| (stored.rows * stored.cols) as u64;
+        let by_every_token = |role: &Role| !matches!(role, Role::Embedding | Role::Head);
+        let layers = self.spec.layers.iter().zip(&self.experts).filter_map(|(layer, experts)| {
+            let used = layer.moe().map_or(1, |moe| moe.router.top_k as u64);
+            let experts = experts.as_ref()?;
+            Some(used * experts.parameters() / experts.count() as u64)
+        });
+        MultiplyAdds {
+            trunk: self
+                .trunk
+                .iter()
+                .filter(|(role, _)| by_every_token(role))
+                .map(|(_, stored)| of(stored))
+                .sum(),
+            experts: layers.sum(),
+            head: self.stored(Role::Head).or(self.stored(Role::Embedding)).map_or(0, of),
+        }
+    }
+}
+
+/// Multiply-adds of a token with weights: what attention takes to compare tokens comes on top.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MultiplyAdds {
+    /// With the weights that every token meets.
+    pub trunk: u64,
+    /// With the experts it is routed to.
+    pub experts: u64,
+    /// With the output head, which only the last token of a prompt meets.
+    pub head: u64,
 }
 
 fn family(checkpoint: &Checkpoint) -> Result<&'static Family> {

@@ -66,6 +66,7 @@ pub use engine::{Each, Engine, Progress};
 pub use experts::Lookahead;
 pub use kv::{Beginnings, Precision, Saving};
 pub use logprobs::Logprobs;
+pub use manifest::MultiplyAdds;
 pub use opened::{Opened, Traffic};
 pub use options::{IoMode, Options};
 pub use plan::{Demand, MemoryPlan, Sizes};

@@ -103,7 +103,7 @@ impl Options {
     }
 
     /// The kernels of the chosen instruction set; fails when this processor lacks it.
-    pub(crate) fn kernels(&self) -> Result<&'static Kernels> {
+    pub fn kernels(&self) -> Result<&'static Kernels> {
         let Some(isa) = self.isa else { return Ok(Kernels::detect()) };
         Kernels::for_isa(isa).ok_or_else(|| {
             let error =

@@ -128,7 +128,7 @@ fn measure(
 }
 
 /// Multiply-adds a second of all threads in registers alone; `None` where there is no such loop.
-fn in_registers(kernels: &Kernels, threads: &Threads, product: Product) -> Option<f64> {
+pub fn in_registers(kernels: &Kernels, threads: &Threads, product: Product) -> Option<f64> {
     let done = AtomicU64::new(0);
     let start = Instant::now();
     threads.run(threads.count(), &|_| {

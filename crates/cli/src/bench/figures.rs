@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use spec::Ffn;
-use tidemill::{MemoryPlan, Opened};
+use tidemill::{MemoryPlan, MultiplyAdds, Opened};
 
 use super::answer::{Answer, Phase};
 
@@ -32,18 +32,22 @@ impl Arm {
 pub struct Round {
     /// Bytes a second.
     pub memory: u64,
+    /// Multiply-adds a second in registers alone; `None` where there is no such loop.
+    pub peak: Option<f64>,
     /// Bytes a second; `None` when the model is small or its drive cannot be read past the page cache.
     pub drive: Option<u64>,
     /// As [`Arm::ALL`].
     pub answers: [Answer; 3],
 }
 
-/// Bytes that a model's weights cost.
+/// What a model's weights cost.
 pub struct Costs {
-    /// Of the weights that every pass uses.
+    /// Bytes of the weights that every pass uses.
     pub trunk: u64,
-    /// Of one expert, on average.
+    /// Bytes of one expert, on average.
     pub expert: f64,
+    /// Of a token.
+    pub multiply_adds: MultiplyAdds,
 }
 
 impl Costs {
@@ -54,7 +58,11 @@ impl Costs {
             Ffn::Dense { .. } => usize::from(plan.streams_dense),
         });
         let used = used.sum::<usize>().max(1);
-        Self { trunk: traffic.trunk_per_token, expert: traffic.experts_per_token as f64 / used as f64 }
+        Self {
+            trunk: traffic.trunk_per_token,
+            expert: traffic.experts_per_token as f64 / used as f64,
+            multiply_adds: opened.planned(plan).multiply_adds(),
+        }
     }
 }
 
@@ -65,7 +73,7 @@ pub struct Figures {
     /// `None` when nothing was measured, because there was nothing to compute.
     pub ceiling_tok_s: f64,
     pub share: f64,
-    /// `drive` or `memory`: what sets the ceiling.
+    /// `drive`, `memory` or `arithmetic`: what sets the ceiling, in most rounds.
     pub limited_by: &'static str,
     pub expert_bytes_per_token: f64,
     pub device_bytes_per_token: Option<f64>,
@@ -95,8 +103,8 @@ impl Figures {
         let ceilings = over(&|round, phase| phase.tokens as f64 / bound(round, phase, costs).seconds);
         let shares: Vec<f64> =
             each_tok_s.iter().zip(&ceilings).map(|(speed, ceiling)| speed / ceiling).collect();
-        let by_drive =
-            phases.iter().filter(|(round, phase)| bound(round, phase, costs).by == "drive").count();
+        let by = |name| phases.iter().filter(|(round, phase)| bound(round, phase, costs).by == name).count();
+        let limited_by = ["memory", "drive", "arithmetic"].into_iter().max_by_key(|name| by(*name));
         let device: Option<Vec<f64>> =
             phases.iter().map(|(_, phase)| Some(phase.device_bytes? as f64 / per(phase))).collect();
         let known = |figure: &dyn Fn(&Phase, f64) -> Option<f64>| -> Option<f64> {
@@ -120,7 +128,7 @@ impl Figures {
             tok_s: median(&each_tok_s),
             ceiling_tok_s: median(&ceilings),
             share: median(&shares),
-            limited_by: if 2 * by_drive > phases.len() { "drive" } else { "memory" },
+            limited_by: limited_by.unwrap_or_default(),
             expert_bytes_per_token: median(&over(&|_, phase| phase.expert_bytes as f64 / per(phase))),
             device_bytes_per_token: device.map(|device| median(&device)),
             hit_rate: median(&over(&|_, phase| phase.hits as f64 / phase.accesses.max(1) as f64)),
@@ -144,18 +152,19 @@ struct Bound {
     by: &'static str,
 }
 
-/// What missed must come from the drive, and all that is used from memory; both at once at best. Of a drive that is read
-/// through the page cache only what the kernel counted counts.
+/// What missed must come from the drive, all that is used from memory, and every token meets its weights; all at once at
+/// best. Of a drive that is read through the page cache only what the kernel counted counts.
 fn bound(round: &Round, phase: &Phase, costs: &Costs) -> Bound {
     let missed = phase.device_bytes.map_or(phase.expert_bytes, |bytes| bytes.min(phase.expert_bytes));
     let touched = phase.passes as f64 * costs.trunk as f64 + phase.accesses as f64 * costs.expert;
     let memory = touched / round.memory as f64;
     let drive = round.drive.map_or(0.0, |rate| missed as f64 / rate as f64);
-    if drive > memory {
-        Bound { seconds: drive, by: "drive" }
-    } else {
-        Bound { seconds: memory, by: "memory" }
-    }
+    let MultiplyAdds { trunk, experts, head } = costs.multiply_adds;
+    let products = phase.tokens as f64 * (trunk + experts) as f64 + phase.passes as f64 * head as f64;
+    let arithmetic = round.peak.map_or(0.0, |rate| products / rate);
+    let bounds = [(arithmetic, "arithmetic"), (drive, "drive"), (memory, "memory")];
+    let (seconds, by) = bounds.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or_default();
+    Bound { seconds, by }
 }
 
 /// The middle one, or the mean of the two in the middle.
@@ -190,12 +199,18 @@ mod tests {
 
     fn round(decode: Phase, drive: Option<u64>) -> Round {
         let answer = || Answer { prefill: Phase::default(), decode };
-        Round { memory: 1000, drive, answers: [answer(), answer(), answer()] }
+        Round { memory: 1000, peak: Some(100.0), drive, answers: [answer(), answer(), answer()] }
+    }
+
+    /// Ten passes of a token take 10 · (10 + 20 + 5) multiply-adds, 3.5 seconds at 100 a second.
+    fn costs() -> Costs {
+        let multiply_adds = MultiplyAdds { trunk: 10, experts: 20, head: 5 };
+        Costs { trunk: 100, expert: 100.0, multiply_adds }
     }
 
     #[test]
-    fn the_ceiling_is_the_slower_of_drive_and_memory() {
-        let costs = Costs { trunk: 100, expert: 100.0 };
+    fn the_ceiling_is_the_slowest_of_drive_memory_and_arithmetic() {
+        let costs = costs();
         // Memory: 10 passes of 100 bytes and 80 experts of 100, 9 seconds at 1000 bytes a second.
         let cases = [
             (phase(20, None), None, 9.0, "memory"),
@@ -211,11 +226,19 @@ mod tests {
             assert!((figures.share - seconds / 20.0).abs() < 1e-9, "{figures:?}");
             assert!((figures.hit_rate - 0.25).abs() < 1e-9);
         }
+        // One pass of ten tokens meets the head once: 10 · 30 + 5.
+        let prompt = Phase { passes: 1, accesses: 8, ..phase(20, None) };
+        for (peak, seconds, by) in [(Some(61.0), 5.0, "arithmetic"), (None, 0.9, "memory")] {
+            let round = Round { peak, ..round(prompt, None) };
+            let figures = Figures::new(&[round], &costs, |round| round.answers[1].decode);
+            assert!((figures.ceiling_tok_s - 10.0 / seconds).abs() < 1e-9, "{figures:?}");
+            assert_eq!(figures.limited_by, by);
+        }
     }
 
     #[test]
     fn streaming_is_bound_by_reads_and_by_what_they_cannot_overlap() {
-        let costs = Costs { trunk: 100, expert: 100.0 };
+        let costs = costs();
         let decode = |device| {
             Figures::new(&[round(phase(20, device), Some(500))], &costs, |round| round.answers[1].decode)
         };
@@ -231,7 +254,7 @@ mod tests {
 
     #[test]
     fn shares_are_medians_of_rounds_and_not_ratios_of_medians() {
-        let costs = Costs { trunk: 100, expert: 100.0 };
+        let costs = costs();
         let rounds: Vec<Round> =
             [(10, 1000), (20, 600), (40, 1000)].map(|(s, drive)| round(phase(s, None), Some(drive))).into();
         let figures = Figures::new(&rounds, &costs, |round| round.answers[0].decode);

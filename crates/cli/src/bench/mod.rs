@@ -1,8 +1,8 @@
 //! `tidemill bench`: how fast a model is on this machine, beside how fast it could be.
 //!
 //! Three answers a round, in one process: the first with no expert in memory (cold), the second to another prompt with
-//! what the first left behind (rotating), the third to the second's prompt again (repeated). Drive and memory are
-//! measured in every round, next to the answers they are the ceiling of; medians are of the rounds, and shares are
+//! what the first left behind (rotating), the third to the second's prompt again (repeated). Drive, memory and multiply-adds
+//! are measured in every round, next to the answers they are the ceiling of; medians are of the rounds, and shares are
 //! medians of each round's own share. The rotating figure is the one to go by: a repeated prompt flatters every cache.
 
 mod answer;
@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use base::{Error, Result, TokenId};
+use kernels::{Activations, Product, Threads};
 use tidemill::{Engine, Opened, machine};
 
 use crate::args::BenchArgs;
@@ -40,6 +41,11 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
         options.memory = Some(base::ByteSize(budget - probe::MEMORY_BYTES as u64));
     }
     let threads = options.threads.unwrap_or_else(machine::cores);
+    let (kernels, pool) = (options.kernels()?, Threads::new(threads)?);
+    let product = match options.activations {
+        Activations::Int8 => Product::Codes,
+        Activations::F32 => Product::Floats,
+    };
     let first = (probe::memory(threads)?, probe::model_drive(&opened, None)?);
     let looked_at = Opened::read(&path)?;
     let plan = opened.plan(&options)?;
@@ -63,9 +69,10 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
             true => (probe::memory(threads)?, probe::model_drive(&looked_at, Some(engine.reading().0))?),
             false => first,
         };
+        let peak = arithmetic::in_registers(kernels, &pool, product);
         forget_pages(&looked_at.manifest.files);
         let answers = round(&mut engine, &mut prompts, args, &mut || bar.inc(1))?;
-        rounds.push(Round { memory, drive, answers });
+        rounds.push(Round { memory, peak, drive, answers });
     }
     bar.finish_and_clear();
 

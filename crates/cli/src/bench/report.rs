@@ -17,7 +17,8 @@ pub struct Report {
     rounds: usize,
     threads: usize,
     memory: u64,
-    /// `None` unless it was measured in every round.
+    /// `None` unless it was measured in every round; and so the next.
+    peak: Option<u64>,
     drive: Option<u64>,
     io: &'static str,
     way: &'static str,
@@ -32,6 +33,7 @@ impl Report {
             (prefill, Figures::new(rounds, costs, |round| round.answers[arm].decode))
         });
         let memory: Vec<f64> = rounds.iter().map(|round| round.memory as f64).collect();
+        let peak: Option<Vec<f64>> = rounds.iter().map(|round| round.peak).collect();
         let drive: Option<Vec<f64>> =
             rounds.iter().map(|round| round.drive.map(|rate| rate as f64)).collect();
         Self {
@@ -42,6 +44,7 @@ impl Report {
             rounds: rounds.len(),
             threads,
             memory: median(&memory) as u64,
+            peak: peak.map(|peak| median(&peak) as u64),
             drive: drive.map(|drive| median(&drive) as u64),
             io: engine.io().0.name(),
             way: engine.reading().0.way.name(),
@@ -92,6 +95,7 @@ impl Report {
             "decode_tokens": self.tokens,
             "threads": self.threads,
             "memory_bytes_per_second": self.memory,
+            "peak_multiply_adds_per_second": self.peak,
             "drive_bytes_per_second": self.drive,
             "memory_budget": self.budget,
             "peak_memory": machine::peak_resident(),
@@ -107,8 +111,9 @@ impl Report {
             Some(rate) => format!("drive {}/s", ByteSize(rate)),
             None => "drive not measured (a small model, or no reads past the page cache)".to_owned(),
         };
+        let peak = self.peak.map_or(String::new(), |peak| format!("{:.0} GMAC/s; ", peak as f64 / 1e9));
         let mut text = format!(
-            "{}: {} tokens of prompt, {} generated, medians of {}\n{}; memory {}/s; {drive}; experts {}, {}\n\n",
+            "{}: {} tokens of prompt, {} generated, medians of {}\n{}; memory {}/s; {peak}{drive}; experts {}, {}\n\n",
             self.model,
             self.prompt_tokens,
             self.tokens,
