@@ -16,13 +16,16 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use base::{Error, Result, TokenId};
-use kernels::{Activations, Product, Threads};
+use kernels::{Activations, Kernels, Product, Threads};
 use tidemill::{Engine, Opened, machine};
 
 use crate::args::BenchArgs;
 use crate::{models, probe, terminal};
 use answer::{Prompts, answer};
 use figures::{Arm, Costs, Round};
+
+/// A few milliseconds each.
+const PEAK_TRIES: usize = 20;
 
 pub fn bench(args: &BenchArgs) -> Result<()> {
     let Some(model) = &args.model else { return arithmetic::bench(args) };
@@ -69,7 +72,7 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
             true => (probe::memory(threads)?, probe::model_drive(&looked_at, Some(engine.reading().0))?),
             false => first,
         };
-        let peak = arithmetic::in_registers(kernels, &pool, product);
+        let peak = peak(kernels, &pool, product);
         forget_pages(&looked_at.manifest.files);
         let answers = round(&mut engine, &mut prompts, args, &mut || bar.inc(1))?;
         rounds.push(Round { memory, peak, drive, answers });
@@ -143,6 +146,11 @@ fn round(
     let cold = ask(engine, &prompts.next(args.prompt_tokens))?;
     let another = prompts.next(args.prompt_tokens);
     Ok([cold, ask(engine, &another)?, ask(engine, &another)?])
+}
+
+/// Multiply-adds a second in registers alone, the most of a few tries: in some a thread had to wait for a processor.
+fn peak(kernels: &Kernels, threads: &Threads, product: Product) -> Option<f64> {
+    (0..PEAK_TRIES).filter_map(|_| arithmetic::in_registers(kernels, threads, product)).max_by(f64::total_cmp)
 }
 
 /// Asks the system to drop what its page cache holds of the files, so that cold is cold where reads go through it. A

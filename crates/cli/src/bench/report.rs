@@ -124,7 +124,7 @@ impl Report {
             self.way
         );
         text += &format!(
-            "{:<18}{:>10}{:>10}{:>8}{:>9}{:>16}{:>16}{:>9}\n",
+            "{:<18}{:>10}{:>10}{:>8}{:>12}{:>16}{:>16}{:>9}\n",
             "", "tok/s", "ceiling", "share", "by", "experts/token", "device/token", "hits"
         );
         for arm in Arm::ALL {
@@ -160,7 +160,7 @@ fn streaming(decode: &Figures) -> String {
 fn row(name: &str, figures: &Figures) -> String {
     let size = |bytes: f64| ByteSize(bytes as u64).to_string();
     format!(
-        "{name:<18}{:>10.2}{:>10.2}{:>6.0} %{:>9}{:>16}{:>16}{:>7.1} %\n",
+        "{name:<18}{:>10.2}{:>10.2}{:>6.0} %{:>12}{:>16}{:>16}{:>7.1} %\n",
         figures.tok_s,
         figures.ceiling_tok_s,
         100.0 * figures.share,
