@@ -613,6 +613,9 @@ pub struct ShapeArgs {
     /// Weight format of the experts [default: about what the model is downloaded in]
     #[arg(long, value_name = "QUANT")]
     pub experts: Option<String>,
+    /// Weight format of their down projections: published files often mix two [default: as --experts]
+    #[arg(long, value_name = "QUANT")]
+    pub down: Option<String>,
     /// Weight format of all other matrices [default: Q8_0]
     #[arg(long, value_name = "QUANT")]
     pub trunk: Option<String>,
@@ -621,13 +624,13 @@ pub struct ShapeArgs {
 impl ShapeArgs {
     /// Whether anything was.
     pub fn is_chosen(&self) -> bool {
-        self.layers.is_some() || self.experts.is_some() || self.trunk.is_some()
+        self.layers.is_some() || self.experts.is_some() || self.down.is_some() || self.trunk.is_some()
     }
 
     /// The same as a geometry takes it.
     pub fn choice(&self) -> geometry::Choice {
-        let (experts, trunk) = (self.experts.clone(), self.trunk.clone());
-        geometry::Choice { layers: self.layers, experts, trunk, ..geometry::Choice::default() }
+        let (experts, down, trunk) = (self.experts.clone(), self.down.clone(), self.trunk.clone());
+        geometry::Choice { layers: self.layers, experts, down, trunk, ..geometry::Choice::default() }
     }
 }
 
@@ -672,7 +675,8 @@ fn plan_help() -> String {
 fn synth_help() -> String {
     format!(
         "{}\nExamples:\n  tidemill synth kimi-k2 k2-5.gguf --layers 5        42 GB: 1 layer without experts, 4 with\n  \
-         tidemill synth deepseek-30b-a3b small.gguf --layers 8 --experts Q2_K",
+         tidemill synth deepseek-30b-a3b small.gguf --layers 8 --experts Q2_K\n  \
+         tidemill synth qwen3-30b-a3b mixed.gguf --layers 8 --experts Q4_K --down Q6_K",
         geometries()
     )
 }

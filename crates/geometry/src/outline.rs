@@ -24,6 +24,8 @@ pub struct Choice {
     pub layers: Option<usize>,
     /// GGUF type of routed experts; `None` takes the geometry's.
     pub experts: Option<String>,
+    /// GGUF type of their down projections; `None` takes that of the others. Many published files mix two.
+    pub down: Option<String>,
     /// GGUF type of all other matrices; `None` takes the geometry's.
     pub trunk: Option<String>,
     /// How uneven routing is: the expert of rank r is used in proportion to `1 / r^skew`. 0 is uniform.
@@ -68,10 +70,12 @@ impl Outline {
             )));
         }
         let experts = weight_type(choice.experts.as_deref().unwrap_or(geometry.experts))?;
+        let down = choice.down.as_deref().map_or(Ok(experts), weight_type)?;
         let trunk = weight_type(choice.trunk.as_deref().unwrap_or(geometry.trunk))?;
-        check_rows(geometry, experts)?;
+        check_rows(geometry, geometry.expert_width(), experts)?;
+        check_rows(geometry, geometry.moe.inner, down)?;
         let metadata = metadata(geometry, layers);
-        let tensors = tensors(geometry, layers, experts, trunk);
+        let tensors = tensors(geometry, layers, [experts, down], trunk);
         let mut header = Vec::new();
         Writer::new(&mut header, &metadata, &described(&tensors))?;
         Ok(Self { geometry, layers, metadata, tensors, header, skew: choice.skew, seed: choice.seed })
@@ -175,21 +179,17 @@ fn layers(geometry: &Geometry, asked: Option<usize>) -> Result<usize> {
     Err(Error::input(format!("{layers} layers; {name} has {most}, {dense}: expected {least} to {most}")))
 }
 
-fn check_rows(geometry: &Geometry, experts: &GgmlType) -> Result<()> {
-    if geometry.is_dense() {
+/// Refuses a type that cannot hold experts' rows of `cols` weights.
+fn check_rows(geometry: &Geometry, cols: usize, of: &GgmlType) -> Result<()> {
+    let block = of.block.map_or(1, |block| block.len);
+    if geometry.is_dense() || (cols as u64).is_multiple_of(block) {
         return Ok(());
     }
-    let block = experts.block.map_or(1, |block| block.len);
-    let moe = &geometry.moe;
-    match [geometry.expert_width(), moe.inner].into_iter().find(|cols| !(*cols as u64).is_multiple_of(block))
-    {
-        None => Ok(()),
-        Some(cols) => Err(Error::input(format!(
-            "experts of {} have rows of {cols}, which are no whole number of {}'s blocks of {block}",
-            geometry.name, experts.name
-        ))
-        .hint(format!("--experts {}", geometry.experts))),
-    }
+    Err(Error::input(format!(
+        "experts of {} have rows of {cols}, which are no whole number of {}'s blocks of {block}",
+        geometry.name, of.name
+    ))
+    .hint(format!("--experts {}", geometry.experts)))
 }
 
 fn described(tensors: &[Planned]) -> Vec<Tensor> {

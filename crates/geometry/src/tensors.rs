@@ -44,11 +44,12 @@ const BRANCH: f32 = 0.5;
 /// What blocks of the residual stream are scored by: so that no block has all of the mixture.
 const SCORE: f32 = 0.01;
 
-/// All tensors of the first `layers` layers, with routed experts in the type `experts` and other matrices in `trunk`.
+/// All tensors of the first `layers` layers, with routed experts in the types `experts`, of which the second is for what
+/// projects down, and other matrices in `trunk`.
 pub(crate) fn tensors(
     geometry: &Geometry,
     layers: usize,
-    experts: &'static GgmlType,
+    experts: [&'static GgmlType; 2],
     trunk: &'static GgmlType,
 ) -> Vec<Planned> {
     let mut list = List { all: Vec::new(), layer: None, experts, trunk };
@@ -86,7 +87,7 @@ pub(crate) fn tensors(
 struct List {
     all: Vec<Planned>,
     layer: Option<usize>,
-    experts: &'static GgmlType,
+    experts: [&'static GgmlType; 2],
     trunk: &'static GgmlType,
 }
 
@@ -271,16 +272,17 @@ impl List {
             self.matrix("ffn_routed_up", &[hidden, width], Fill::Gain(BRANCH));
         }
         let shapes = [
-            ("gate", moe.inner, width, 1.0),
-            ("up", moe.inner, width, 1.0),
-            ("down", width, moe.inner, BRANCH),
+            ("gate", moe.inner, width, 1.0, self.experts[0]),
+            ("up", moe.inner, width, 1.0, self.experts[0]),
+            ("down", width, moe.inner, BRANCH, self.experts[1]),
         ];
-        for (name, rows, cols, gain) in shapes {
-            self.stack(&format!("ffn_{name}_exps"), &[moe.experts, rows, cols], gain);
+        for (name, rows, cols, gain, of) in shapes {
+            let shape = [moe.experts, rows, cols];
+            self.push(&format!("ffn_{name}_exps.weight"), &shape, of, Fill::Gain(gain), true);
         }
         if matches!(geometry.mixer, Mixer::Grouped(Grouped { biases: Biases::All, .. })) {
             self.vector("ffn_gate_inp.bias", moe.experts, Fill::Zeros);
-            for (name, rows, _, _) in shapes {
+            for (name, rows, ..) in shapes {
                 self.expert_biases(&format!("ffn_{name}_exps.bias"), &[moe.experts, rows]);
             }
         }
@@ -299,11 +301,6 @@ impl List {
     fn matrix(&mut self, name: &str, shape: &[usize], fill: Fill) {
         let of = fallback(self.trunk, shape.last().copied().unwrap_or(1) as u64);
         self.push(&format!("{name}.weight"), shape, of, fill, false);
-    }
-
-    /// One matrix of all routed experts.
-    fn stack(&mut self, name: &str, shape: &[usize], gain: f32) {
-        self.push(&format!("{name}.weight"), shape, self.experts, Fill::Gain(gain), true);
     }
 
     fn expert_biases(&mut self, name: &str, shape: &[usize]) {

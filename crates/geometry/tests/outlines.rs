@@ -177,6 +177,20 @@ fn the_seed_decides_every_byte() {
 }
 
 #[test]
+fn what_projects_down_may_have_a_format_of_its_own() {
+    let qwen = by_name("qwen3-30b-a3b").unwrap();
+    let experts = Some("Q4_K".to_owned());
+    let of = |down: Option<String>| {
+        let choice = Choice { layers: Some(1), experts: experts.clone(), down, ..Choice::default() };
+        Outline::new(qwen, &choice).unwrap().expert_bytes()
+    };
+    // 128 experts of three matrices of 768 x 2048: 144 bytes for 256 weights in Q4_K, and 210 in Q6_K.
+    let blocks = 128 * 768 * 2048 / 256;
+    assert_eq!(of(None), blocks * 3 * 144);
+    assert_eq!(of(Some("Q6_K".to_owned())), blocks * (2 * 144 + 210));
+}
+
+#[test]
 fn what_cannot_be_is_refused_with_what_can() {
     let cases: &[(&str, Choice, &str)] = &[
         ("kimi-k2", Choice { layers: Some(0), ..Choice::default() }, "2 to 61"),
@@ -185,6 +199,8 @@ fn what_cannot_be_is_refused_with_what_can() {
         ("gpt-oss-120b", Choice { experts: Some("Q4_K".into()), ..Choice::default() }, "rows of 2880"),
         ("kimi-k2", Choice { trunk: Some("Q9_9".into()), ..Choice::default() }, "Q8_0"),
         ("kimi-k2", Choice { experts: Some("I32".into()), ..Choice::default() }, "`I32`"),
+        ("qwen3-30b-a3b", Choice { down: Some("Q9_9".into()), ..Choice::default() }, "Q8_0"),
+        ("gpt-oss-20b", Choice { down: Some("Q6_K".into()), ..Choice::default() }, "rows of 2880"),
         ("kimi-k2", Choice { skew: -1.0, ..Choice::default() }, "skew"),
         ("kimi-k2", Choice { skew: f64::NAN, ..Choice::default() }, "skew"),
     ];
