@@ -166,7 +166,7 @@ fn larger(a: f32, b: f32) -> f32 {
 }
 
 /// Puts a strip in the order in which several tokens are multiplied: the first four columns of every 16, then the next four
-/// of each, and so on; even sixteens before odd ones, here and of what belongs to them; and the sums of sixteens negative.
+/// of each, and so on; even sixteens before odd ones, here and of what belongs to them; and the sums negative.
 pub(crate) fn turn(strip: &mut ActivationStrip) {
     let from = *strip;
     let (quads, out) = (from.codes.as_chunks::<4>().0, strip.codes.as_chunks_mut::<4>().0);
@@ -179,6 +179,7 @@ pub(crate) fn turn(strip: &mut ActivationStrip) {
         strip.sums16[place] = -from.sums16[sixteen];
         strip.totals16[place] = from.totals16[sixteen];
     }
+    strip.sums32 = from.sums32.map(|sum| -sum);
 }
 
 #[cfg(test)]

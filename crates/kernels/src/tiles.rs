@@ -220,6 +220,14 @@ pub(crate) struct Tiles {
     pub multiply: unsafe fn(&Block<'_>, Tokens<'_>, Tokens<'_>, &mut [Sums]),
 }
 
+impl Tiles {
+    /// The same: memory for tiles is planned from more tokens than [`FEW`] on.
+    pub(crate) const fn checked(self) -> Self {
+        assert!(self.few >= FEW, "rows as they stream by for few tokens");
+        self
+    }
+}
+
 /// Where twelve rows are spelled out.
 pub(crate) struct Twelve<'a> {
     pub tiles: &'a mut [RowTile],

@@ -20,7 +20,7 @@ pub(crate) fn dot_codes(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f3
 
 /// Products with many tokens.
 pub(crate) const TILES: Tiles =
-    Tiles { few: FEW, offset: FourTokens::OFFSET, spell: spell_rows, multiply: multiply_tiles };
+    Tiles { few: FEW, offset: FourTokens::OFFSET, spell: spell_rows, multiply: multiply_tiles }.checked();
 
 /// See [`crate::tiles::ByRows`].
 #[target_feature(enable = "neon,dotprod")]

@@ -50,7 +50,7 @@ pub(crate) mod vnni {
 
     /// Products with many tokens.
     pub(crate) const TILES: Tiles =
-        Tiles { few: 64, offset: EightTokens::OFFSET, spell: spell_rows, multiply: multiply_tiles };
+        Tiles { few: 64, offset: EightTokens::OFFSET, spell: spell_rows, multiply: multiply_tiles }.checked();
 
     #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
     fn spell_rows(quant: Quant, rows: &[Row<'_>], order: Order, out: Twelve<'_>) -> bool {

@@ -1,8 +1,8 @@
 //! Rows with a few tokens: four rows at a time, so that tokens are read once for four of them.
 //!
 //! Codes are turned: register `i` holds the i-th four columns of every sixteen. Four products, each added to the one
-//! before, are then the sums of all sixteens, a lane each, without a shuffle for each token. Even sixteens come first, so
-//! the two of a group of 32 columns have the same place in either half.
+//! before, are then the sums of all sixteens, a lane each, without a shuffle for each token. Even sixteens come first; with
+//! groups of 32 columns the even ones of two rows make a register, and the odd ones, so that their sums are those of groups.
 
 use std::arch::x86_64::*;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use super::unpack::{AHEAD, Unpack, Unpacked, prefetch, spelled};
 use crate::activations::ActivationStrip;
 use crate::tiles::{FOUR, SEVERAL};
 
-/// For a token, the lanes of four rows: with groups of 16 columns a register each, with groups of 32 one for two rows.
+/// Of four rows: with groups of 16 columns a register each, with groups of 32 one for two rows.
 type Lanes = [__m512; FOUR];
 
 /// The products of rows with a few tokens, `x` [tokens, strips], as `out`, [rows, tokens]. Of more than one token the
@@ -39,17 +39,18 @@ pub(super) unsafe fn few<U: Unpack>(
             }
             return;
         }
-        let (last, mut lanes) = (rows.end - 1, [[_mm512_setzero_ps(); FOUR]; SEVERAL]);
+        let (last, mut lanes) = (rows.end - 1, [_mm512_setzero_ps(); FOUR * SEVERAL]);
+        let lanes = &mut lanes[..registers::<U>() * tokens];
         for (row, out) in rows.step_by(FOUR).zip(out.chunks_mut(FOUR * tokens)) {
             // Of fewer than four rows the last is taken again, and its answers are not.
             let four = [row, row + 1, row + 2, row + 3].map(|row| matrix.row(row.min(last)));
-            dot_four::<U>(quant, four, cut, x, &mut lanes[..tokens], out);
+            dot_four::<U>(quant, four, cut, x, lanes, out);
         }
     }
 }
 
-/// The products of four rows with some tokens, as [rows, tokens], of as many rows as `out` has. `lanes` are room for those
-/// of each token.
+/// The products of four rows with some tokens, as [rows, tokens], of as many rows as `out` has. `lanes` are room for so many
+/// [`registers`] of each token.
 ///
 /// # Safety
 /// As [`few`].
@@ -59,14 +60,14 @@ unsafe fn dot_four<U: Unpack>(
     rows: [Row<'_>; FOUR],
     Cut { all: strips, whole, bytes }: Cut,
     x: &[ActivationStrip],
-    lanes: &mut [Lanes],
+    lanes: &mut [__m512],
     out: &mut [f32],
 ) {
-    let (tokens, len) = (lanes.len(), rows[0].values.len());
+    let (tokens, len) = (lanes.len() / registers::<U>(), rows[0].values.len());
     assert!(x.len() == strips * tokens);
     // SAFETY: the caller's promise.
     unsafe {
-        lanes.fill([_mm512_setzero_ps(); FOUR]);
+        lanes.fill(_mm512_setzero_ps());
         for index in 0..whole {
             // What comes after the end of a row is four rows on.
             let ahead = index * bytes + AHEAD.min(len);
@@ -81,14 +82,17 @@ unsafe fn dot_four<U: Unpack>(
                 U::strip(quant, rows[2], index),
                 U::strip(quant, rows[3], index),
             ])
-            .add_products::<U>(x[index..].iter().step_by(strips), lanes);
+            .add_products::<U>(&x[index..], strips, lanes);
         }
         for index in whole..strips {
-            Four::new::<U>(rows.map(|row| spelled::<U>(quant, row, index)))
-                .add_products::<U>(x[index..].iter().step_by(strips), lanes);
+            Four::new::<U>(rows.map(|row| spelled::<U>(quant, row, index))).add_products::<U>(
+                &x[index..],
+                strips,
+                lanes,
+            );
         }
         for (row, out) in out.chunks_exact_mut(tokens).enumerate() {
-            for (out, lanes) in out.iter_mut().zip(&*lanes) {
+            for (out, lanes) in out.iter_mut().zip(lanes.chunks_exact(registers::<U>())) {
                 *out = match (U::SIXTEEN, row % 2) {
                     (true, _) => fold_sixteen(_mm512_permutexvar_ps(natural(), lanes[row])),
                     (false, 0) => fold_eight(_mm512_castps512_ps256(lanes[row / 2])),
@@ -101,7 +105,8 @@ unsafe fn dot_four<U: Unpack>(
 
 /// A strip of each of four rows.
 struct Four {
-    /// Turned.
+    /// Turned: of a row; with groups of 32 of two rows, which take a half each, first their even sixteens, then the odd
+    /// ones.
     codes: [[__m512i; 4]; FOUR],
     /// As [`Lanes`] are.
     scales: Lanes,
@@ -123,6 +128,11 @@ impl Four {
             for (codes, strip) in four.codes.iter_mut().zip(&strips) {
                 *codes = quads(strip.codes);
             }
+            if !U::SIXTEEN {
+                let [a, b, c, d] = four.codes;
+                let ((a, b), (c, d)) = (pair(a, b), pair(c, d));
+                four.codes = [a, b, c, d];
+            }
             for i in 0..registers::<U>() {
                 if U::SIXTEEN {
                     four.scales[i] = _mm512_permutexvar_ps(even_first(), strips[i].scales);
@@ -136,24 +146,34 @@ impl Four {
         }
     }
 
-    /// Adds the products with a strip of each token to its lanes.
+    /// Adds the products with a strip of each token, so many apart, to its lanes.
     #[inline(always)]
-    unsafe fn add_products<'a, U: Unpack>(
-        &self,
-        x: impl Iterator<Item = &'a ActivationStrip>,
-        lanes: &mut [Lanes],
-    ) {
-        for (x, lanes) in x.zip(lanes) {
-            // SAFETY: the caller's promise; the loads read whole arrays.
-            unsafe {
-                let dots = self.dots::<U>(x);
-                for i in 0..registers::<U>() {
-                    let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(dots[i]), self.scales[i]);
-                    lanes[i] = _mm512_fmadd_ps(scaled, scales::<U>(x), lanes[i]);
-                    if U::MINIMA {
-                        lanes[i] = _mm512_fnmadd_ps(self.minima[i], totals::<U>(x), lanes[i]);
-                    }
+    unsafe fn add_products<U: Unpack>(&self, x: &[ActivationStrip], apart: usize, lanes: &mut [__m512]) {
+        let count = registers::<U>();
+        let tokens = lanes.len() / count;
+        assert!(tokens > 0 && x.len() > (tokens - 1) * apart);
+        // SAFETY: the caller's promise; the pointers stay within the slices by the line above.
+        unsafe {
+            let (mut x, mut lanes) = (x.as_ptr(), lanes.as_mut_ptr());
+            for _ in 0..tokens {
+                self.add_scaled::<U>(self.dots::<U>(&*x), &*x, lanes);
+                (x, lanes) = (x.wrapping_add(apart), lanes.add(count));
+            }
+        }
+    }
+
+    /// Adds sums of products to the lanes of a token.
+    #[inline(always)]
+    unsafe fn add_scaled<U: Unpack>(&self, dots: [__m512i; FOUR], x: &ActivationStrip, lanes: *mut __m512) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            for (i, dots) in dots.into_iter().enumerate().take(registers::<U>()) {
+                let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(dots), self.scales[i]);
+                let mut sum = _mm512_fmadd_ps(scaled, scales::<U>(x), *lanes.add(i));
+                if U::MINIMA {
+                    sum = _mm512_fnmadd_ps(self.minima[i], totals::<U>(x), sum);
                 }
+                *lanes.add(i) = sum;
             }
         }
     }
@@ -163,29 +183,41 @@ impl Four {
     unsafe fn dots<U: Unpack>(&self, x: &ActivationStrip) -> [__m512i; FOUR] {
         // SAFETY: the caller's promise; the loads read whole arrays.
         unsafe {
-            let start = match U::OFFSET {
-                Some(log2) => {
-                    let sums = _mm512_load_si512(x.sums16.as_ptr().cast());
-                    _mm512_sllv_epi32(sums, _mm512_set1_epi32(log2 as i32))
-                }
-                None => _mm512_setzero_si512(),
-            };
-            let mut dots = [start; FOUR];
-            for i in 0..4 {
-                let x = _mm512_load_si512(x.codes.as_ptr().add(64 * i).cast());
-                for (dots, codes) in dots.iter_mut().zip(&self.codes) {
-                    *dots = _mm512_dpbusd_epi32(*dots, codes[i], x);
-                }
-            }
+            let zero = _mm512_setzero_si512();
             if U::SIXTEEN {
+                let mut dots = [start::<U>(_mm512_load_si512(x.sums16.as_ptr().cast())); FOUR];
+                for i in 0..4 {
+                    let x = _mm512_load_si512(x.codes.as_ptr().add(64 * i).cast());
+                    for (dots, codes) in dots.iter_mut().zip(&self.codes) {
+                        *dots = _mm512_dpbusd_epi32(*dots, codes[i], x);
+                    }
+                }
                 return dots;
             }
-            for i in 0..registers::<U>() {
-                let (a, b) = (dots[2 * i], dots[2 * i + 1]);
-                dots[i] =
-                    _mm512_add_epi32(_mm512_shuffle_i64x2::<0x44>(a, b), _mm512_shuffle_i64x2::<0xee>(a, b));
+            let sums = start::<U>(_mm512_broadcast_i64x4(_mm256_load_si256(x.sums32.as_ptr().cast())));
+            let mut dots = [sums, zero, sums, zero];
+            for i in 0..4 {
+                for half in 0..2 {
+                    let x = _mm256_load_si256(x.codes.as_ptr().add(64 * i + 32 * half).cast());
+                    let x = _mm512_broadcast_i64x4(x);
+                    for at in [half, 2 + half] {
+                        dots[at] = _mm512_dpbusd_epi32(dots[at], self.codes[at][i], x);
+                    }
+                }
             }
-            dots
+            [_mm512_add_epi32(dots[0], dots[1]), _mm512_add_epi32(dots[2], dots[3]), zero, zero]
+        }
+    }
+}
+
+/// What takes the offset of a format's codes off again: it times the sums of activations, which are negative.
+#[inline(always)]
+unsafe fn start<U: Unpack>(sums: __m512i) -> __m512i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match U::OFFSET {
+            Some(log2) => _mm512_sllv_epi32(sums, _mm512_set1_epi32(log2 as i32)),
+            None => _mm512_setzero_si512(),
         }
     }
 }
@@ -238,6 +270,20 @@ unsafe fn quads([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
             _mm512_permutex2var_epi64(last.0, low, last.1),
             _mm512_permutex2var_epi64(last.0, high, last.1),
         ]
+    }
+}
+
+/// The codes of two rows, turned, side by side: of even sixteens, then of odd ones.
+#[inline(always)]
+unsafe fn pair(a: [__m512i; 4], b: [__m512i; 4]) -> ([__m512i; 4], [__m512i; 4]) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut pair = (a, b);
+        for i in 0..4 {
+            pair.0[i] = _mm512_inserti64x4::<1>(a[i], _mm512_castsi512_si256(b[i]));
+            pair.1[i] = _mm512_shuffle_i64x2::<0xee>(a[i], b[i]);
+        }
+        pair
     }
 }
 

@@ -100,7 +100,7 @@ pub(crate) fn dot_codes(quant: Quant, row: Row<'_>, x: &[ActivationStrip]) -> f3
 
 /// Products with many tokens.
 pub(crate) const TILES: Tiles =
-    Tiles { few: 24, offset: Sixteen::OFFSET, spell: spell_rows, multiply: multiply_tiles };
+    Tiles { few: 24, offset: Sixteen::OFFSET, spell: spell_rows, multiply: multiply_tiles }.checked();
 
 /// See [`crate::tiles::ByRows`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,fma,f16c")]
