@@ -33,6 +33,9 @@ impl Spares {
 
     /// A buffer of `len` numbers, whatever they are, if one waits: the latest, which is the likeliest to be in a cache.
     pub fn take(&self, len: usize) -> Option<Vec<f32>> {
+        if len < WORTH {
+            return None;
+        }
         let mut waiting = self.waiting();
         let place = waiting.buffers.iter().rposition(|buffer| buffer.len() == len)?;
         let buffer = waiting.buffers.remove(place)?;
