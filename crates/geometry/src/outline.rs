@@ -72,8 +72,9 @@ impl Outline {
         let experts = weight_type(choice.experts.as_deref().unwrap_or(geometry.experts))?;
         let down = choice.down.as_deref().map_or(Ok(experts), weight_type)?;
         let trunk = weight_type(choice.trunk.as_deref().unwrap_or(geometry.trunk))?;
-        check_rows(geometry, geometry.expert_width(), experts)?;
-        check_rows(geometry, geometry.moe.inner, down)?;
+        check_rows(geometry, geometry.expert_width(), experts, "--experts")?;
+        let flag = if choice.down.is_some() { "--down" } else { "--experts" };
+        check_rows(geometry, geometry.moe.inner, down, flag)?;
         let metadata = metadata(geometry, layers);
         let tensors = tensors(geometry, layers, [experts, down], trunk);
         let mut header = Vec::new();
@@ -179,8 +180,8 @@ fn layers(geometry: &Geometry, asked: Option<usize>) -> Result<usize> {
     Err(Error::input(format!("{layers} layers; {name} has {most}, {dense}: expected {least} to {most}")))
 }
 
-/// Refuses a type that cannot hold experts' rows of `cols` weights.
-fn check_rows(geometry: &Geometry, cols: usize, of: &GgmlType) -> Result<()> {
+/// Refuses a type, chosen by `flag`, that cannot hold experts' rows of `cols` weights.
+fn check_rows(geometry: &Geometry, cols: usize, of: &GgmlType, flag: &str) -> Result<()> {
     let block = of.block.map_or(1, |block| block.len);
     if geometry.is_dense() || (cols as u64).is_multiple_of(block) {
         return Ok(());
@@ -189,7 +190,7 @@ fn check_rows(geometry: &Geometry, cols: usize, of: &GgmlType) -> Result<()> {
         "experts of {} have rows of {cols}, which are no whole number of {}'s blocks of {block}",
         geometry.name, of.name
     ))
-    .hint(format!("--experts {}", geometry.experts)))
+    .hint(format!("{flag} {}", geometry.experts)))
 }
 
 fn described(tensors: &[Planned]) -> Vec<Tensor> {

@@ -208,6 +208,9 @@ fn what_cannot_be_is_refused_with_what_can() {
         let error = Outline::new(by_name(name).unwrap(), choice).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+    let down = Choice { down: Some("Q6_K".into()), ..Choice::default() };
+    let error = Outline::new(by_name("gpt-oss-20b").unwrap(), &down).unwrap_err();
+    assert_eq!(error.next_step(), Some("--down MXFP4"));
     assert!(by_name("kimi-k9").unwrap_err().to_string().contains("kimi-k2.5"));
     assert_eq!(by_name("Kimi-K2").unwrap().name, "kimi-k2");
 }
