@@ -41,7 +41,8 @@ fn each_arm_finds_the_pool_it_is_named_after() {
                 assert!(figures[key].as_f64().unwrap() > 0.0, "{arm} {phase} {key}: {found}");
             }
             assert_eq!(figures["each_tok_s"].as_array().unwrap().len(), 3);
-            assert_ne!(figures["limited_by"], "drive", "it is not measured on a small model");
+            let by = figures["limited_by"].as_str().unwrap();
+            assert!(["arithmetic", "memory"].contains(&by), "a drive is not measured on a small model: {by}");
         }
     }
     // 3 layers of 32 experts, of which 16 tokens in one pass use nearly all; and all fit.

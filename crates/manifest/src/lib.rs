@@ -148,7 +148,7 @@ impl Manifest {
         let layers = self.spec.layers.iter().zip(&self.experts).filter_map(|(layer, experts)| {
             let used = layer.moe().map_or(1, |moe| moe.router.top_k as u64);
             let experts = experts.as_ref()?;
-            Some(used * experts.parameters() / experts.count() as u64)
+            Some(used * (experts.parameters() / experts.count().max(1) as u64))
         });
         MultiplyAdds {
             trunk: self

@@ -253,4 +253,39 @@ mod tests {
             assert_eq!(chunk(most, &|rows| rows <= fits), expected, "{most} {fits}");
         }
     }
+
+    #[test]
+    fn tensors_are_kept_only_of_what_every_expert_leaves() {
+        let sizes = Sizes {
+            trunk: 100 << 20,
+            kv_per_token: 1 << 10,
+            state: 0,
+            scratch: &|tokens| (tokens as u64) << 16,
+            pool_minimum: 1 << 20,
+            pool_maximum: 200 << 20,
+            streams_dense: false,
+        };
+        let demand = Demand {
+            budget: 0,
+            context: 1024,
+            prompt: 512,
+            chunk_max: 512,
+            chunk_beside: 512,
+            threads: 2,
+            precision: Precision::F16,
+            sequences: 1,
+            lookahead: false,
+            process: 10 << 20,
+        };
+        let plan = |budget| MemoryPlan::fit(&sizes, &Demand { budget, ..demand }).unwrap();
+        let whole = plan(1 << 30);
+        let all = whole.total();
+        // A budget, and what is kept: nothing, what is left, and no more than scratch has.
+        let cases = [(all - (1 << 20), 0), (all, 0), (all + (1 << 20), 1 << 20), (1 << 30, whole.scratch)];
+        for (budget, kept) in cases {
+            let plan = plan(budget);
+            assert_eq!(plan.kept(), kept, "{budget}");
+            assert!(plan.total() + plan.kept() <= budget, "{plan:?}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Memory of tensors that are no more, kept for new ones of the same length.
 //!
-//! The system hands out large memory page by page, each zeroed and found by a fault: of a prompt that is a sixth of the
-//! time. How much is kept is a promise as the rest of the memory plan is: nothing, unless somebody asks for it.
+//! The system hands out large memory page by page, each zeroed and found by a fault: of a prompt that is a seventh of
+//! the time. How much is kept is a promise as the rest of the memory plan is: nothing, unless somebody asks for it.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -104,7 +104,7 @@ impl Figures {
         let shares: Vec<f64> =
             each_tok_s.iter().zip(&ceilings).map(|(speed, ceiling)| speed / ceiling).collect();
         let by = |name| phases.iter().filter(|(round, phase)| bound(round, phase, costs).by == name).count();
-        let limited_by = ["memory", "drive", "arithmetic"].into_iter().max_by_key(|name| by(*name));
+        let limited_by = ["arithmetic", "drive", "memory"].into_iter().max_by_key(|name| by(*name));
         let device: Option<Vec<f64>> =
             phases.iter().map(|(_, phase)| Some(phase.device_bytes? as f64 / per(phase))).collect();
         let known = |figure: &dyn Fn(&Phase, f64) -> Option<f64>| -> Option<f64> {

@@ -44,7 +44,7 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
         options.memory = Some(base::ByteSize(budget - probe::MEMORY_BYTES as u64));
     }
     let threads = options.threads.unwrap_or_else(machine::cores);
-    let (kernels, pool) = (options.kernels()?, Threads::new(threads)?);
+    let kernels = options.kernels()?;
     let product = match options.activations {
         Activations::Int8 => Product::Codes,
         Activations::F32 => Product::Floats,
@@ -72,7 +72,7 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
             true => (probe::memory(threads)?, probe::model_drive(&looked_at, Some(engine.reading().0))?),
             false => first,
         };
-        let peak = peak(kernels, &pool, product);
+        let peak = peak(kernels, threads, product)?;
         forget_pages(&looked_at.manifest.files);
         let answers = round(&mut engine, &mut prompts, args, &mut || bar.inc(1))?;
         rounds.push(Round { memory, peak, drive, answers });
@@ -149,8 +149,11 @@ fn round(
 }
 
 /// Multiply-adds a second in registers alone, the most of a few tries: in some a thread had to wait for a processor.
-fn peak(kernels: &Kernels, threads: &Threads, product: Product) -> Option<f64> {
-    (0..PEAK_TRIES).filter_map(|_| arithmetic::in_registers(kernels, threads, product)).max_by(f64::total_cmp)
+/// The threads end with it, and are not in the way of the engine's.
+fn peak(kernels: &Kernels, threads: usize, product: Product) -> Result<Option<f64>> {
+    let threads = Threads::new(threads)?;
+    let tries = (0..PEAK_TRIES).filter_map(|_| arithmetic::in_registers(kernels, &threads, product));
+    Ok(tries.max_by(f64::total_cmp))
 }
 
 /// Asks the system to drop what its page cache holds of the files, so that cold is cold where reads go through it. A
